@@ -1,0 +1,3 @@
+"""Fixtures that every ring of tests shares."""
+
+pytest_plugins = ["tests.fixtures_broker"]
