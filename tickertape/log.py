@@ -1,0 +1,88 @@
+"""Logging: JSON where stdout is not a terminal, readable where it is; one pipeline for all.
+
+Library logs (Faust, aiokafka, aiohttp) go through the same formatter as ours.
+"""
+
+from __future__ import annotations
+
+import logging.config
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from tickertape.settings import Settings
+
+NOISY = {
+    "aiokafka": "WARNING",
+    "faust": "WARNING",
+    "mode": "ERROR",
+    "worker": "WARNING",
+    "httpx": "WARNING",
+}
+
+
+def configure(settings: Settings) -> None:
+    """Set up structlog and logging. A second call replaces the first."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    readable = settings.log_file is None and sys.stdout.isatty()
+    render: list[Any] = (
+        [structlog.dev.ConsoleRenderer()]
+        if readable
+        else [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ]
+    )
+    handler: dict[str, Any] = {"formatter": "main"}
+    if settings.log_file is not None:
+        handler |= {"class": "logging.FileHandler", "filename": str(settings.log_file)}
+    else:
+        handler |= {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "main": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder()],
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *render,
+                    ],
+                }
+            },
+            "handlers": {"main": handler},
+            "root": {"handlers": ["main"], "level": settings.log_level},
+            "loggers": {
+                name: {"level": level, "handlers": [], "propagate": True}
+                for name, level in NOISY.items()
+            },
+        }
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelName(settings.log_level)
+        ),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _dumps(value: Any, **_: Any) -> str:
+    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode(
+        "utf-8", "replace"
+    )

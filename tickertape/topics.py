@@ -1,0 +1,175 @@
+"""Topics as data: code, compose and ``topics create`` read them here.
+
+Partition counts are for creation; a topic that exists keeps its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DAY_MS = 86_400_000
+DEAD_DAYS = 30  # how long dead letters are kept
+RECORD_BYTES_MAX = 16 * 2**20  # what our producer and the topics we create take
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as we create it. ``config`` is Kafka's topic configuration."""
+
+    name: str
+    partitions: int
+    key: str
+    purpose: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    like: str | None = None  # takes the partition count of this topic
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    setting: str
+    partitions: int
+    key: str
+    purpose: str
+    compacted: bool = False
+    retries: bool = False  # records of it can wait in retry topics
+    dead: bool = False  # records of it can become dead letters
+    rekeyed: bool = False  # users produce to it, perhaps without the id as key
+
+
+KINDS = (
+    _Kind(
+        "data_ingestion", 12, "source id", "a request to ingest a source", retries=True, dead=True
+    ),
+    _Kind("text_messages", 8, "id", "a text to embed", retries=True, dead=True, rekeyed=True),
+    _Kind(
+        "financial_documents",
+        8,
+        "id",
+        "a document to embed and summarise",
+        retries=True,
+        dead=True,
+        rekeyed=True,
+    ),
+    _Kind(
+        "embedding_requests",
+        8,
+        "document_id",
+        "a piece of an ingested source to embed",
+        retries=True,
+        dead=True,
+        rekeyed=True,
+    ),
+    _Kind(
+        "embeddings",
+        8,
+        "document id",
+        "a vector, ours or another embedder's",
+        retries=True,
+        dead=True,
+        rekeyed=True,
+    ),
+    _Kind(
+        "vector_updates",
+        4,
+        "document_id",
+        "insert, update, delete with a vector made elsewhere",
+        retries=True,
+        dead=True,
+        rekeyed=True,
+    ),
+    _Kind("summary_requests", 8, "id", "internal: documents to summarise", retries=True, dead=True),
+    _Kind("llm_results", 8, "id", "a summary"),
+    _Kind("batch_status", 8, "batch_id", "where a batch stands", compacted=True, dead=True),
+    _Kind("batch_progress", 8, "batch_id", "internal: deltas", dead=True),
+)
+
+# Small segments: compaction only touches closed ones, and readers start from the beginning.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(16 * 2**20),
+    "segment.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+
+def rekeyed(topic: str) -> str:
+    """Where records of ``topic`` go that came without their id as key."""
+    return f"tickertape-{topic}-rekeyed"
+
+
+def retry(topic: str, level: int) -> str:
+    """The retry topic of a level, from 0."""
+    return f"{topic}-retry-{level}"
+
+
+def dlq(topic: str) -> str:
+    """The dead letter topic."""
+    return f"{topic}-dlq"
+
+
+def parking(topic: str) -> str:
+    """Where dead letters go that were replayed too often."""
+    return f"{topic}-parking"
+
+
+def replays(app_id: str) -> str:
+    """Which dead letters were replayed, parked or purged."""
+    return f"{app_id}-replays"
+
+
+def changelog(app_id: str, table: str) -> str:
+    """The changelog of a Faust table, as Faust names it."""
+    return f"{app_id}-{table}-changelog"
+
+
+def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
+    """Return every topic we need.
+
+    ``names`` maps the setting (``text_messages``) to the topic's name; ``retries`` is the number
+    of retry levels.
+    """
+    base = {
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(RECORD_BYTES_MAX),
+        "retention.ms": str(7 * DAY_MS),
+    }
+    compacted = {k: v for k, v in {**base, **COMPACTED}.items() if k != "retention.ms"}
+    found: list[Topic] = []
+    for kind in KINDS:
+        name = names[kind.setting]
+        config = compacted if kind.compacted else base
+        found.append(Topic(name, kind.partitions, kind.key, kind.purpose, config))
+        if kind.rekeyed:
+            found.append(
+                Topic(
+                    rekeyed(name),
+                    kind.partitions,
+                    kind.key,
+                    f"internal: {name} by id",
+                    base,
+                    like=name,
+                )
+            )
+        for level in range(retries if kind.retries else 0):
+            what = f"{name}, retry {level}"
+            made = retry(name, level)
+            found.append(Topic(made, kind.partitions, "as topic", what, base, like=name))
+        if kind.dead:
+            keep = {**base, "retention.ms": str(DEAD_DAYS * DAY_MS)}
+            for made, what in ((dlq(name), "dead letters"), (parking(name), "parked dead letters")):
+                found.append(
+                    Topic(made, kind.partitions, "as topic", f"{name}, {what}", keep, like=name)
+                )
+    progress = names["batch_progress"]
+    made = changelog(app_id, "batches")
+    found.append(Topic(made, 8, "as table", "internal: the table of batches", compacted, progress))
+    # A mark is of no use once its letter has expired.
+    marks = {
+        **compacted,
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str((DEAD_DAYS + 1) * DAY_MS),
+    }
+    what = "internal: dead letters that were replayed, parked or purged"
+    found.append(Topic(replays(app_id), 1, "letters", what, marks))
+    return found
