@@ -1,0 +1,226 @@
+"""Topics on the broker: create what is missing, say what differs. Never changes a topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from tickertape import topics
+from tickertape.errors import BrokerError
+from tickertape.settings import Settings
+from tickertape.topics import Topic
+
+CONNECT_SECONDS_MAX = 8.0
+REQUEST_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+REPLICAS_MAX = 3
+TOPIC_ALREADY_EXISTS = 36
+# Where the broker's value is no use to us: records mixed up by a producer's clock, a compacted
+# topic that grows for ever, or one that loses its keys.
+BREAKING_CONFIG = frozenset({"cleanup.policy", "message.timestamp.type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``what`` is ``missing``, ``partitions`` or the name of a topic setting.
+
+    ``breaks``: Tickertape does not work right with it; else it is only worth knowing, as an
+    existing topic keeps what its owner gave it.
+    """
+
+    topic: str
+    what: str
+    expected: str
+    found: str
+    breaks: bool
+
+    def __str__(self) -> str:
+        if self.what == "missing":
+            return f"{self.topic}: missing, expected {self.expected} partitions"
+        return f"{self.topic}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``errors`` has one line a topic that could not be created; ``partitions`` has the number
+    of every topic that is there now."""
+
+    created: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    partitions: dict[str, int] = field(default_factory=dict)
+
+    def raise_for_errors(self) -> Report:
+        """Return the report itself.
+
+        Raises:
+            BrokerError: the first error, and how many more there are.
+        """
+        if self.errors:
+            more = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
+            raise BrokerError(f"{self.errors[0]}{more}")
+        return self
+
+
+def wanted(settings: Settings) -> list[Topic]:
+    """Return every topic we need, under its configured name."""
+    names = {kind.setting: getattr(settings, f"topic_{kind.setting}") for kind in topics.KINDS}
+    return topics.topics(names, len(settings.retry_delays_seconds), settings.app_id)
+
+
+async def ensure(bootstrap: str, wanted: Sequence[Topic]) -> Report:
+    """Create the topics that are missing, and wait until they can be written to.
+
+    A topic that belongs to another one (``like``) is made after it, with the partition count
+    that one has. Two workers may do this at the same time.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or stop answering.
+    """
+    report = Report()
+    async with _admin(bootstrap) as admin:
+        replicas = min(REPLICAS_MAX, len((await admin.describe_cluster())["brokers"]))
+        first = [topic for topic in wanted if topic.like is None]
+        for group in (first, [topic for topic in wanted if topic.like is not None]):
+            await _create(admin, group, replicas, report)
+    return report
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, wanted: Sequence[Topic], replicas: int, report: Report
+) -> None:
+    found = await _partitions(admin)
+    report.existing.extend(topic.name for topic in wanted if topic.name in found)
+    missing = [topic for topic in wanted if topic.name not in found]
+    if missing:
+        new = [
+            NewTopic(topic.name, _count(topic, found), replicas, None, dict(topic.config))
+            for topic in missing
+        ]
+        reply = await admin.create_topics(new, timeout_ms=int(REQUEST_SECONDS_MAX * 1000))
+        for name, code, message, *_ in reply.topic_errors:
+            if code in {0, TOPIC_ALREADY_EXISTS}:
+                (report.existing if code else report.created).append(name)
+            else:
+                reason = message or for_code(code).__name__
+                report.errors.append(f"{name}: cannot be created: {' '.join(reason.split())}")
+        await _wait_leaders(admin, [*report.created, *report.existing])
+        found = await _partitions(admin)
+    report.partitions.update({t.name: found[t.name] for t in wanted if t.name in found})
+
+
+async def check(bootstrap: str, wanted: Sequence[Topic]) -> list[Difference]:
+    """Return what differs between the topics as they are and as we would create them.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or stop answering.
+    """
+    async with _admin(bootstrap) as admin:
+        found = await _partitions(admin)
+        there = [topic for topic in wanted if topic.name in found]
+        configs = await _configs(admin, there)
+    different = []
+    for topic in wanted:
+        expected = _count(topic, found)
+        if topic.name not in found:
+            different.append(Difference(topic.name, "missing", str(expected), "", breaks=True))
+            continue
+        if (count := found[topic.name]) != expected:
+            ours = topic.like is not None  # its records and its topic's must agree
+            different.append(
+                Difference(topic.name, "partitions", str(expected), str(count), breaks=ours)
+            )
+        for key, value in topic.config.items():
+            actual = configs[topic.name].get(key, "")
+            if actual != value:
+                breaks = key in BREAKING_CONFIG or _smaller(key, actual, value)
+                different.append(Difference(topic.name, key, value, actual, breaks=breaks))
+    return different
+
+
+async def wait_for_groups(bootstrap: str, group: str) -> None:
+    """Wait until consumer groups can be joined: a new broker makes their topic at first use."""
+    async with _admin(bootstrap) as admin:
+        async with asyncio.timeout(REQUEST_SECONDS_MAX):
+            while True:
+                try:
+                    await admin.find_coordinator(group)
+                    return
+                except KafkaError:
+                    await asyncio.sleep(POLL_SECONDS)
+
+
+def _count(topic: Topic, found: Mapping[str, int]) -> int:
+    """The partitions it should have: those of the topic it belongs to, as that one is."""
+    return topic.partitions if topic.like is None else found.get(topic.like, topic.partitions)
+
+
+def _smaller(key: str, actual: str, value: str) -> bool:
+    """A record that we accept would be refused by the topic."""
+    return key == "max.message.bytes" and (not actual.isdigit() or int(actual) < int(value))
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client; Kafka's errors become one line."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_SECONDS_MAX * 1000)
+    )
+    try:
+        try:
+            await asyncio.wait_for(admin.start(), CONNECT_SECONDS_MAX)
+        except (KafkaError, OSError, TimeoutError):
+            raise BrokerError(
+                f"no Kafka broker answers at {bootstrap}: start it, or correct KAFKA_BROKERS"
+            ) from None
+        try:
+            yield admin
+        except (KafkaError, OSError, TimeoutError, AttributeError) as error:
+            # AttributeError: the client's own, where the cluster has no controller.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BrokerError(f"the broker at {bootstrap} failed: {reason[:200]}") from error
+    finally:
+        await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """All topics. Asking by name would create them where the broker does that by itself."""
+    return {topic["topic"]: len(topic["partitions"]) for topic in await _described(admin)}
+
+
+async def _described(admin: AIOKafkaAdminClient) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = await admin.describe_topics()
+    return described
+
+
+async def _configs(admin: AIOKafkaAdminClient, asked: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.config)) for topic in asked
+    ]
+    for reply in await admin.describe_configs(resources) if resources else []:
+        for code, message, _, name, entries in reply.resources:
+            if code:
+                raise for_code(code)(f"{name}: {message}")
+            found[name] = {entry[0]: entry[1] or "" for entry in entries}
+    return found
+
+
+async def _wait_leaders(admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
+    """The controller has made them; the brokers hear of it a moment later."""
+    async with asyncio.timeout(REQUEST_SECONDS_MAX):
+        waiting = set(names)
+        while waiting:
+            for topic in await _described(admin):
+                parts = topic["partitions"]
+                if not topic["error_code"] and parts and all(p["leader"] >= 0 for p in parts):
+                    waiting.discard(topic["topic"])
+            if waiting:
+                await asyncio.sleep(POLL_SECONDS)
