@@ -1,0 +1,75 @@
+"""Secrets out of anything that is shown, logged or exported.
+
+Over-masking is the lesser evil: a payload is shown to people who look for what went wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MASK = "***"
+_DEPTH_MAX = 100
+_ANYWHERE = frozenset(
+    {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials"}
+)
+_LAST = frozenset({"token", "authorization", "auth", "cookie", "apikey", "bearer", "pass"})
+_BEFORE_KEY = frozenset({"api", "access", "private", "secret", "account", "shared", "signing"})
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+_NAMES = (
+    r"[\w.\-]*(?:password|passwd|passphrase|pwd|secret|credentials?|token|authorization"
+    r"|(?:api|access|private|account|shared)[_\-]?key)"
+)
+_PATTERNS = (
+    # scheme://user:password@host; the password may hold an @
+    (re.compile(r"([a-z][a-z0-9+.\-]*://[^\s/:@?#]*:)[^\s/?#\"']+(?=@)", re.I), rf"\1{MASK}"),
+    # https://token@host
+    (re.compile(r"(https?://)[^\s/:@?#]+(?=@)", re.I), rf"\1{MASK}"),
+    # name=value, as in a DSN, a query string or .env
+    (re.compile(rf"\b({_NAMES}\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.I), rf"\1{MASK}"),
+    # "name": "value", as in JSON that could not be parsed
+    (re.compile(rf"([\"']{_NAMES}[\"']\s*:\s*)\"(?:[^\"\\]|\\.)*\"?", re.I), rf'\1"{MASK}"'),
+    # An Authorization header; not "basic earnings"
+    (re.compile(r"\b(bearer|basic)\s+(?=\S*[0-9=])[\w.~+/=\-]{16,}", re.I), rf"\1 {MASK}"),
+)
+
+
+def mask(payload: Any) -> Any:
+    """Return the tree with the values of secret fields, and credentials in strings, masked.
+
+    The payload is not changed. Fields are known by their words: ``db_password``, ``apiKey``,
+    ``accessToken``; ``prompt_tokens`` is none.
+    """
+    return _mask(payload, _DEPTH_MAX)
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a field of this name holds a secret."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    key = words[-1] == "key" and bool(_BEFORE_KEY.intersection(words[:-1]))
+    return key or words[-1] in _LAST or not _ANYWHERE.isdisjoint(words)
+
+
+def mask_text(text: str) -> str:
+    """Return the text with credentials in URLs, DSNs and quoted fields masked."""
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _mask(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, dict | list | tuple) and levels == 0:
+        return MASK
+    if isinstance(value, dict):
+        return {
+            key: MASK if is_secret(str(key)) and item not in (None, "") else _mask(item, levels - 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_mask(item, levels - 1) for item in value]
+    return value
