@@ -1,0 +1,77 @@
+"""``export-model``: puts the embedding model into the cache."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from tickertape.embed import device
+from tickertape.embed.export import ensure
+from tickertape.errors import TickertapeError
+from tickertape.settings import Settings, load
+
+
+def run(
+    settings: Settings, *, force: bool = False, if_missing: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Put the configured model into the cache; return what is there now.
+
+    Args:
+        settings: Its ``embedding_model`` and ``precision`` say which.
+        force: Export even if it is cached.
+        if_missing: Take the hub's ready ONNX file where there is one, which needs no torch.
+        quiet: Print no progress.
+
+    Raises:
+        StartError: one line that says why not.
+    """
+    precision = device.precision(settings, device.choose(settings))
+    steps: list[str] = []
+
+    def say(line: str) -> None:
+        steps.append(line)
+        if not quiet:
+            click.echo(line, err=True)
+
+    model = ensure(settings, precision, force=force, ask_hub=if_missing, say=say)
+    manifest = model.manifest
+    return {
+        "model": manifest.name,
+        "precision": manifest.precision,
+        "folder": str(model.folder),
+        "revision": manifest.revision,
+        "dimension": manifest.dimension,
+        "max_tokens": manifest.max_tokens,
+        "cached": not steps,  # it was there before
+    }
+
+
+@click.command("export-model")
+@click.argument("name", required=False)
+@click.option("--precision", type=click.Choice(["auto", "fp32", "int8"]), help="Of the weights.")
+@click.option("--force", is_flag=True, help="Export even if the model is cached.")
+@click.option(
+    "--if-missing", is_flag=True, help="Only if it is not cached; the hub's ONNX file is enough."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    name: str | None, precision: str | None, force: bool, if_missing: bool, as_json: bool
+) -> None:
+    """Export an embedding model to ONNX and put it into the cache.
+
+    NAME is a sentence-transformers model on the hub, or a folder; the configured one if absent.
+    """
+    if force and if_missing:
+        raise click.UsageError("--force and --if-missing exclude each other")
+    try:
+        settings = load(embedding_model=name, precision=precision)
+        result = run(settings, force=force, if_missing=if_missing, quiet=as_json)
+    except TickertapeError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        said = "was there" if result["cached"] else "is there now"
+        click.echo(f"{result['model']} ({result['precision']}) {said}: {result['folder']}")

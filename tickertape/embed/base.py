@@ -1,0 +1,41 @@
+"""The contract of an embedding engine: text to token ids, token ids to unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tickertape.documents import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's tokens without special tokens: ids, and (start, end) characters of each."""
+
+    ids: Sequence[int]
+    offsets: Sequence[tuple[int, int]]
+
+
+class Embedder(Protocol):
+    """One loaded model. Every method may be called from any thread."""
+
+    name: str  # the published name, e.g. sentence-transformers/all-MiniLM-L6-v2
+    precision: str  # fp32, int8, ...
+    identity: str  # "<name>@<precision>": vectors of different identities are never mixed
+    dimension: int
+    max_tokens: int  # per sequence, special tokens included
+    special_tokens: int  # how many of those `encode` adds to a sequence
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise without truncation and without special tokens. Releases the GIL."""
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        """Embed one batch of id sequences (no special tokens; they are added here).
+
+        Returns float32 [len(sequences), dimension], pooled and normalised as the model's own
+        files say. Raises `InvalidRecord` for a sequence over ``max_tokens - special_tokens``.
+        """
+
+    def close(self) -> None:
+        """Free the model. Safe to call twice."""

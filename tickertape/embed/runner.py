@@ -1,0 +1,209 @@
+"""The model behind an async front: one inference thread, fed in batches by priority.
+
+A call's sequences are cut into batches (`tickertape.batching`). Batches of searches overtake
+those of ingestion; between two of the same kind it is first come, first served. A batch that
+runs is never interrupted, so a search waits for one batch at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from tickertape.batching import padded, plan
+from tickertape.documents import Vector, Vectors
+from tickertape.embed.base import Embedder, Tokens
+from tickertape.errors import TransientError
+
+log = logging.getLogger(__name__)
+
+URGENT, NORMAL, LAST = 0, 1, 2  # LAST is the end of the thread's work
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the runner did since it was made. ``tokens`` and ``padded_tokens`` count special ones;
+    ``busy_seconds`` is time in the model."""
+
+    texts: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    batches: int = 0
+    failed_batches: int = 0
+    busy_seconds: float = 0.0
+
+
+class _Call:
+    """One `embed`: where its rows go, and who waits for them. Rows are written by the thread."""
+
+    def __init__(self, sequences: Sequence[Sequence[int]], dimension: int, batches: int) -> None:
+        self.sequences = sequences
+        self.vectors: Vectors = np.empty((len(sequences), dimension), np.float32)
+        self.left = batches
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Vectors] = self.loop.create_future()
+        self.over = False  # cancelled or failed: its batches that still queue are dropped
+
+    def settle(self, error: BaseException | None) -> None:
+        """Tell the waiting loop, from the thread."""
+        self.over = True
+        # A closed loop has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._settle, error)
+
+    def _settle(self, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(self.vectors)
+        else:
+            self.future.set_exception(error)
+
+
+class Runner:
+    """Runs an `Embedder` for many callers. `start` before use; `stop` closes the embedder too."""
+
+    def __init__(self, embedder: Embedder, batch_tokens: int) -> None:
+        """``batch_tokens`` is the budget of padded tokens of one inference."""
+        self.embedder = embedder
+        self.batch_tokens = batch_tokens
+        self.counters = Counters()
+        # (priority, order, call, indices); order makes it first come, first served.
+        self._queue: queue.PriorityQueue[tuple[int, int, _Call | None, list[int]]] = (
+            queue.PriorityQueue()
+        )
+        self._order = 0
+        self._thread: threading.Thread | None = None
+        self._tokenizers: ThreadPoolExecutor | None = None
+
+    @property
+    def queued_batches(self) -> int:
+        """How many batches wait, those of cancelled calls included."""
+        return self._queue.qsize()
+
+    @property
+    def running(self) -> bool:
+        """True between `start` and `stop`."""
+        return self._thread is not None
+
+    @property
+    def limit(self) -> int:
+        """Most tokens of one sequence, special tokens not counted."""
+        return self.embedder.max_tokens - self.embedder.special_tokens
+
+    async def start(self) -> None:
+        """Start the threads."""
+        if self._thread is not None:
+            return
+        # Two, so that a search is tokenised beside a large window.
+        self._tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenize")
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Cancel what is queued, let the running batch end, close the embedder. Safe twice."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        for call in self._drop_queued():
+            call.over = True
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                call.loop.call_soon_threadsafe(call.future.cancel)
+        self._put(LAST, None, [])
+        await asyncio.to_thread(thread.join)
+        if self._tokenizers is not None:
+            self._tokenizers.shutdown(wait=False, cancel_futures=True)
+        self.embedder.close()
+
+    async def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise in a thread; see `Embedder.tokenize`."""
+        self._check_running()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._tokenizers, self.embedder.tokenize, texts)
+
+    async def embed(self, sequences: Sequence[Sequence[int]], urgent: bool = False) -> Vectors:
+        """Embed id sequences (no special tokens), each of at most `limit` ids.
+
+        Returns float32 [len(sequences), dimension], rows in the order of ``sequences``.
+        Cancelling drops the batches that still queue; a failure fails this call alone.
+
+        Raises:
+            InvalidRecord: a sequence is over the limit.
+            TransientError: the inference failed, or the runner is not running.
+        """
+        self._check_running()
+        lengths = [len(sequence) + self.embedder.special_tokens for sequence in sequences]
+        batches = plan(lengths, self.batch_tokens)
+        call = _Call(sequences, self.embedder.dimension, len(batches))
+        if not batches:
+            return call.vectors
+        for indices in batches:
+            self._put(URGENT if urgent else NORMAL, call, indices)
+        try:
+            return await call.future
+        finally:
+            call.over = True
+
+    async def embed_text(self, text: str, urgent: bool = True) -> Vector:
+        """Embed one text, cut to the model's limit: for queries. Returns [dimension]."""
+        tokens = (await self.tokenize([text]))[0]
+        vector: Vector = (await self.embed([tokens.ids[: self.limit]], urgent))[0]
+        return vector
+
+    def _check_running(self) -> None:
+        if self._thread is None:
+            raise TransientError("the embedding runner is not running", dependency="embedder")
+
+    def _put(self, priority: int, call: _Call | None, indices: list[int]) -> None:
+        self._order += 1
+        self._queue.put((priority, self._order, call, indices))
+
+    def _drop_queued(self) -> list[_Call]:
+        calls: dict[int, _Call] = {}
+        with contextlib.suppress(queue.Empty):
+            while True:
+                call = self._queue.get_nowait()[2]
+                if call is not None:
+                    calls[id(call)] = call
+        return list(calls.values())
+
+    def _work(self) -> None:
+        """The inference thread. Whatever a batch raises goes to its caller; the thread lives."""
+        while True:
+            _, _, call, indices = self._queue.get()
+            if call is None:
+                return
+            if call.over:
+                continue
+            try:
+                call.vectors[indices] = self._infer([call.sequences[i] for i in indices])
+            except BaseException as error:
+                self.counters.failed_batches += 1
+                log.warning("a batch of %d failed: %s", len(indices), error)
+                call.settle(error if isinstance(error, Exception) else TransientError(repr(error)))
+                continue
+            call.left -= 1
+            if call.left == 0:
+                call.settle(None)
+
+    def _infer(self, batch: list[Sequence[int]]) -> Vectors:
+        lengths = [len(sequence) + self.embedder.special_tokens for sequence in batch]
+        begun = time.perf_counter()
+        try:
+            return self.embedder.encode(batch)
+        finally:
+            counters = self.counters
+            counters.busy_seconds += time.perf_counter() - begun
+            counters.batches += 1
+            counters.texts += len(batch)
+            counters.tokens += sum(lengths)
+            counters.padded_tokens += padded(lengths)
