@@ -1,0 +1,483 @@
+"""The delivery runtime of one flow: records in, confirmed outcomes out.
+
+An agent is a plain async function from works to outcomes. Everything else is here, so that an
+agent's author cannot forget it:
+
+- records of one key are worked on in their order (`KeyOrder`);
+- a window that raises is halved until the bad record stands alone;
+- outputs, retry copies, dead letters and progress are confirmed by the broker before the
+  record's lease is settled, and only a settled lease lets the offset move (`Lease`);
+- an outage holds the flow: records stay, attempts are not spent, one probe goes at a time;
+- over its bounds in records or bytes the flow asks for its topics to be held;
+- revoke and shutdown wait a bounded time, then cancel; what was cancelled is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+
+from tickertape import metrics
+from tickertape.decode import peek
+from tickertape.delivery import headers as h
+from tickertape.delivery import letters, policy, progress
+from tickertape.delivery.breaker import Breaker, Breakers
+from tickertape.delivery.keyorder import KeyOrder
+from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
+from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.watermark import Lease
+from tickertape.errors import (
+    ErrorClass,
+    OutageError,
+    PermanentError,
+    TooLarge,
+    TransientError,
+    classify,
+)
+
+T = TypeVar("T")
+
+WINDOW_BYTES_MAX = 2**20  # one large document does not keep many small ones waiting
+PUBLISH_RETRY_SECONDS = 0.5
+CRASH_SECONDS = 1.0
+
+log = structlog.get_logger("tickertape.flow")
+
+Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Exception | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a topic belongs to a flow. ``base`` names the retry and dead letter topics."""
+
+    base: str
+    attempts: int = 0  # retries that records of this topic have had
+    rekeys: bool = False  # a record whose key is not its id goes once through the internal topic
+    internal: bool = False  # ours: the headers are believed
+
+
+@dataclass(frozen=True, slots=True)
+class Spec(Generic[T]):
+    """An agent and what the runtime must know of it."""
+
+    name: str
+    routes: dict[str, Route]
+    decode: Callable[[Record], T]
+    handle: Callable[[Sequence[Work[T]]], Awaitable[Sequence[Outcome]]]
+    # The part of a batch's item this flow does; None: no progress is told.
+    part: str | None = None
+    parts_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
+    batch_of: Callable[[T], str | None] = lambda _item: None
+    id_of: Callable[[T], str | None] = lambda _item: None
+    dependencies: tuple[str, ...] = ()
+    keyed: bool = True  # False: first come, first served (with one window: in offset order)
+    windows: int = 2  # handled at once: one is prepared while one is computed
+    window_records: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds and times of a flow."""
+
+    records_max: int
+    bytes_max: int
+    retry_delays_seconds: tuple[float, ...]
+    retry_jitter: float
+    group: str
+    progress_topic: str
+    wait_seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A record in the flow."""
+
+    record: Record
+    lease: Lease
+    settled: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a flow has done since start."""
+
+    processed: int = 0
+    retried: int = 0
+    dead: int = 0
+    errors: int = 0
+    last_processed: float | None = None  # epoch seconds
+    recent: list[tuple[float, int]] = field(default_factory=list)  # (monotonic, records)
+
+    def rate(self, now: float, over_seconds: float = 60.0) -> float:
+        """Return records a second over the last minute."""
+        self.recent = [(at, n) for at, n in self.recent if at > now - over_seconds]
+        if not self.recent:
+            return 0.0
+        span = max(now - self.recent[0][0], 1.0)
+        return sum(n for _, n in self.recent) / span
+
+
+class Flow(Generic[T]):
+    """One flow of a worker. Not thread-safe: everything runs on the event loop."""
+
+    def __init__(self, spec: Spec[T], limits: Limits, publish: Publish, breakers: Breakers) -> None:
+        self.spec = spec
+        self.counters = Counters()
+        self.paused = False
+        self._limits = limits
+        self._publish = publish
+        self._breakers = breakers
+        self._queue: KeyOrder[Entry] = KeyOrder(
+            _key if spec.keyed else _no_key, lambda entry: entry.record.size
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._records = 0
+        self._bytes = 0
+        self._full = False
+        self._accepting = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the worker calls
+
+    def put(self, record: Record, lease: Lease, settled: Callable[[], None] | None = None) -> None:
+        """Take a record over. ``settled`` is called once its outcome is confirmed."""
+        if not lease.deliver(record.offset):
+            return
+        self._queue.put(Entry(record, lease, settled))
+        self._records += 1
+        self._bytes += record.size
+        self._wake()
+
+    @property
+    def wants_hold(self) -> bool:
+        """True while the flow's topics must not be fetched: paused, held, or over its bounds."""
+        if self._records >= self._limits.records_max or self._bytes >= self._limits.bytes_max:
+            self._full = True
+        elif self._records <= self._limits.records_max // 2 and (
+            self._bytes <= self._limits.bytes_max // 2
+        ):
+            self._full = False
+        return self.paused or self._full or bool(self._breakers.opened(self.spec.dependencies))
+
+    @property
+    def reason(self) -> str:
+        """Why the flow is held, else an empty string."""
+        opened = self._breakers.opened(self.spec.dependencies)
+        if opened:
+            return f"{opened[0].name}: {opened[0].reason}"
+        if self.paused:
+            return "paused by an operator"
+        return "its bound of records or bytes in flight is reached" if self._full else ""
+
+    @property
+    def records_in_flight(self) -> int:
+        """Records taken over and not settled."""
+        return self._records
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Bytes of those."""
+        return self._bytes
+
+    def pause(self) -> None:
+        """Start no more windows."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused = False
+        self._wake()
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, then cancel
+        """Take nothing more, wait at most ``timeout`` seconds for running windows, cancel the rest.
+
+        What was not settled is not lost: its lease does not move. Call `revoke` next.
+        """
+        self._accepting = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    def revoke(self) -> None:
+        """Forget the records whose leases are revoked; go on with the others."""
+        for entry in self._queue.drop(lambda entry: entry.lease.revoked):
+            self._forget(entry)
+        self._accepting = True
+        self._wake()
+
+    # Windows
+
+    def _wake(self, waited: bool = False) -> None:
+        """Start windows while there is room and work."""
+        wait = 0.0 if waited else self._limits.wait_seconds
+        while (
+            self._accepting
+            and not self.paused
+            and len(self._tasks) < self.spec.windows
+            and self._queue.ready
+        ):
+            if wait and not self._tasks and self._queue.ready < self.spec.window_records:
+                self._later(wait)
+                return
+            if not self._start():
+                return
+
+    def _later(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake(waited=True)
+
+    def _start(self) -> bool:
+        """Start one window; False when a breaker does not admit it (a timer tries again)."""
+        opened = self._breakers.opened(self.spec.dependencies)
+        for breaker in opened:
+            if not breaker.admit():
+                self._later(max(breaker.wait_seconds, 0.05))
+                return False
+        count = 1 if opened else self.spec.window_records
+        entries = self._queue.take(count, WINDOW_BYTES_MAX)
+        task = asyncio.get_running_loop().create_task(self._window(entries, opened))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake()
+
+    async def _window(self, entries: list[Entry], probed: Sequence[Breaker]) -> None:
+        left = entries
+        started = time.perf_counter()
+        try:
+            settled, held = await self._work(entries)
+            await self._settle(settled)
+            left = held
+        except Exception:
+            # Nothing an agent raises comes here. The records are not settled, so not lost.
+            log.exception("window_failed", flow=self.spec.name, records=len(entries))
+            await asyncio.sleep(CRASH_SECONDS)
+        finally:
+            # Held by an outage, or cancelled: they stand at the front again with their keys.
+            self._queue.put_back(left)
+            for breaker in probed:
+                breaker.abandon()
+        metrics.flow_window_records.labels(self.spec.name).observe(len(entries))
+        metrics.processing_seconds.labels(self.spec.name).observe(time.perf_counter() - started)
+
+    async def _work(
+        self, entries: Sequence[Entry]
+    ) -> tuple[list[tuple[Entry, Outcome, str | None]], list[Entry]]:
+        """Return (entry, outcome, batch) of what is decided, and what an outage holds."""
+        decided: list[tuple[Entry, Outcome, str | None]] = []
+        works: list[tuple[Entry, Work[T]]] = []
+        for entry in entries:
+            early = self._early(entry)
+            if isinstance(early, Work):
+                works.append((entry, early))
+            else:
+                decided.append((entry, *early))
+        held: list[Entry] = []
+        outcomes = await self._handle([work for _, work in works])
+        for (entry, work), outcome in zip(works, outcomes, strict=True):
+            if isinstance(outcome, Failed) and self._is_outage(outcome.error):
+                held.append(entry)
+            else:
+                decided.append((entry, outcome, self.spec.batch_of(work.item)))
+        self._judge(outcomes)
+        return decided, held
+
+    def _early(self, entry: Entry) -> Work[T] | tuple[Outcome, str | None]:
+        """Decode; what cannot be decoded or must be re-keyed never reaches the agent."""
+        record = entry.record
+        route = self.spec.routes[record.topic]
+        try:
+            item = self.spec.decode(record)
+        except Exception as error:
+            return Failed(error), _batch_of(record)
+        id = self.spec.id_of(item) if route.rekeys else None
+        if id is not None and record.key != id.encode("utf-8", "replace"):
+            return Done((letters.rekeyed(record, route.base, id),)), None
+        return Work(record, item)
+
+    async def _handle(self, works: Sequence[Work[T]]) -> Sequence[Outcome]:
+        """Ask the agent; a window that raises is halved until the bad record stands alone."""
+        if not works:
+            return []
+        try:
+            outcomes = await self.spec.handle(works)
+            if len(outcomes) != len(works):
+                raise RuntimeError(f"{len(outcomes)} outcomes for {len(works)} records")
+        except Exception as error:
+            if self._is_outage(error) or len(works) == 1 or _everyones(error):
+                return [Failed(error)] * len(works)
+            middle = len(works) // 2
+            return [*await self._handle(works[:middle]), *await self._handle(works[middle:])]
+        return outcomes
+
+    def _is_outage(self, error: Exception) -> bool:
+        return classify(error) is ErrorClass.OUTAGE
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the breakers what the window saw."""
+        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Failed)]
+        failed: set[str] = set()
+        for error in errors:
+            name = getattr(error, "dependency", None)
+            if name is None or name in failed:
+                continue
+            failed.add(name)
+            if isinstance(error, OutageError):
+                self._breakers[name].open(str(error), error.retry_after)
+                log.warning("held", flow=self.spec.name, dependency=name, reason=str(error))
+            else:
+                self._breakers[name].failed(str(error))
+        if len(errors) < len(outcomes):
+            for name in self.spec.dependencies:
+                if name not in failed:
+                    self._breakers[name].succeeded()
+
+    # Settlement
+
+    async def _settle(self, decided: list[tuple[Entry, Outcome, str | None]]) -> None:
+        """Confirm everything that follows from the outcomes, then let the offsets move."""
+        if not decided:
+            return
+        outputs: list[list[Outgoing]] = []
+        events: list[progress.Event] = []
+        told: Counter[tuple[str, str]] = Counter()
+        for entry, outcome, batch in decided:
+            made, state = self._follow(entry.record, outcome, batch)
+            outputs.append(made)
+            told[entry.record.topic, state.value] += 1
+            if batch is not None and self.spec.part is not None:
+                events.append(self._event(entry.record, batch, state))
+        refused = await self._confirm(outputs)
+        for index, error in refused.items():
+            entry, _, batch = decided[index]
+            made, _ = self._follow(entry.record, Failed(error), batch)
+            await self._confirm([made])
+            if batch is not None and self.spec.part is not None:
+                origin = entry.record.origin
+                events = [e for e in events if e.origin != origin]
+                events.append(self._event(entry.record, batch, State.DEAD))
+        if events:
+            await self._confirm([progress.outgoing(self._limits.progress_topic, events)])
+        self._finish([entry for entry, _, _ in decided])
+        for labels, count in told.items():
+            metrics.messages_consumed.labels(*labels).inc(count)
+
+    def _event(self, record: Record, batch: str, state: State) -> progress.Event:
+        assert self.spec.part is not None
+        parts = self.spec.parts_of(record.origin.topic) or (self.spec.part,)
+        return progress.event(record, batch, self.spec.part, parts, state)
+
+    def _follow(
+        self, record: Record, outcome: Outcome, batch: str | None
+    ) -> tuple[list[Outgoing], State]:
+        """Return what to produce for an outcome, and the state to tell."""
+        route = self.spec.routes[record.topic]
+        bound = log.bind(
+            flow=self.spec.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=_shown(record.key),
+            batch=batch,
+        )
+        if isinstance(outcome, Done):
+            bound.debug("done", state=outcome.state.value)
+            return list(outcome.outputs), outcome.state
+        error = outcome.error
+        limits = self._limits
+        decision = policy.decide(
+            classify(error), route.attempts, limits.retry_delays_seconds, limits.retry_jitter
+        )
+        self.counters.errors += 1
+        if isinstance(decision, policy.Retry):
+            self.counters.retried += 1
+            metrics.retries.labels(str(decision.level), type(error).__name__).inc()
+            bound.warning("retry", level=decision.level, error=str(error))
+            return [
+                letters.retry(record, route.base, decision.level, decision.delay_seconds, error)
+            ], State.RETRYING
+        self.counters.dead += 1
+        metrics.dead.labels(route.base, type(error).__name__).inc()
+        bound.error("dead_letter", error=str(error))
+        return [letters.dead(record, route.base, limits.group, error, batch)], State.DEAD
+
+    async def _confirm(self, outputs: Sequence[Sequence[Outgoing]]) -> dict[int, Exception]:
+        """Produce until the broker acknowledged all; return those it will never take, by index.
+
+        A broker that is away is waited for: the records stay in flight and the flow fills up.
+        """
+        todo = [(index, out) for index, made in enumerate(outputs) for out in made]
+        refused: dict[int, Exception] = {}
+        while todo:
+            errors = await self._publish([out for _, out in todo])
+            again = []
+            for (index, out), error in zip(todo, errors, strict=True):
+                if error is None:
+                    continue
+                if isinstance(error, PermanentError):
+                    refused[index] = TooLarge(f"{out.topic}: {error}")
+                else:
+                    again.append((index, out))
+            if again:
+                log.warning("produce_failed", flow=self.spec.name, records=len(again))
+                await asyncio.sleep(PUBLISH_RETRY_SECONDS)
+            todo = again
+        return refused
+
+    def _finish(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            entry.lease.settle(entry.record.offset)
+            self._queue.release(entry)
+            self._forget(entry)
+            if entry.settled is not None:
+                entry.settled()
+        self.counters.processed += len(entries)
+        self.counters.last_processed = time.time()
+        self.counters.recent.append((time.monotonic(), len(entries)))
+        if len(self.counters.recent) > 4096:
+            self.counters.rate(time.monotonic())
+
+    def _forget(self, entry: Entry) -> None:
+        self._records -= 1
+        self._bytes -= entry.record.size
+
+
+def _batch_of(record: Record) -> str | None:
+    """The batch of a record that could not be decoded, where it can still be seen."""
+    return record.header(h.BATCH) or peek(record)[1]
+
+
+def _everyones(error: Exception) -> bool:
+    """A dependency that fails every record: halving would only ask it again and again."""
+    return isinstance(error, TransientError) and error.dependency is not None
+
+
+def _key(entry: Entry) -> bytes | None:
+    return entry.record.key
+
+
+def _no_key(_entry: Entry) -> None:
+    return None
+
+
+def _shown(key: bytes | None) -> str | None:
+    return key[:200].decode("utf-8", "replace") if key is not None else None

@@ -1,0 +1,90 @@
+"""The records we make of a record that failed: retry copies and dead letters.
+
+Key, value and all original headers stay as they are; ours say where, why, when, how often.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from tickertape import topics
+from tickertape.delivery import headers as h
+from tickertape.delivery.record import Outgoing, Record, text_headers
+from tickertape.errors import ErrorClass, classify
+
+STACKTRACE_BYTES_MAX = 8192
+MESSAGE_BYTES_MAX = 2048
+
+
+def carried(record: Record) -> list[tuple[str, bytes | None]]:
+    """Return the record's headers with its identity (origin, version) written for good.
+
+    A count of replays that a producer forged is left out: it would park the letter.
+    """
+    forged = () if record.trusted else (h.REPLAYS,)
+    return [
+        *h.without(record.headers, h.ORIGIN, h.VERSION, *forged),
+        *text_headers({h.ORIGIN: h.write_origin(record.origin), h.VERSION: record.version}),
+    ]
+
+
+def rekeyed(record: Record, base: str, key: str) -> Outgoing:
+    """Return the record with its id as key, for the internal topic of its flow."""
+    headers = [*carried(record), (h.REKEYED, b"1")]
+    return Outgoing(topics.rekeyed(base), key.encode(), record.value, headers)
+
+
+def retry(
+    record: Record, base: str, level: int, delay_seconds: float, error: Exception
+) -> Outgoing:
+    """Return the copy for a retry topic. Times are epoch milliseconds."""
+    now = time.time()
+    first = record.header(h.RETRY_FIRST) if record.trusted else None
+    ours = {
+        h.RETRY_ATTEMPTS: level + 1,
+        h.RETRY_DUE: int((now + delay_seconds) * 1000),
+        h.RETRY_FIRST: first or record.timestamp_ms,
+        h.DLT_EXCEPTION: _name(error),
+        h.DLT_MESSAGE: _cut(str(error), MESSAGE_BYTES_MAX),
+    }
+    headers = h.without(carried(record), *ours)
+    return Outgoing(
+        topics.retry(base, level), record.key, record.value, [*headers, *text_headers(ours)]
+    )
+
+
+def dead(record: Record, base: str, group: str, error: Exception, batch: str | None) -> Outgoing:
+    """Return the dead letter: the record's own bytes, and headers as Spring Kafka names them."""
+    origin = record.origin
+    first = record.header(h.RETRY_FIRST) if record.trusted else None
+    ours = {
+        h.DLT_EXCEPTION: _name(error),
+        h.DLT_MESSAGE: _cut(str(error), MESSAGE_BYTES_MAX),
+        h.DLT_STACKTRACE: _stacktrace(error),
+        h.DLT_TOPIC: origin.topic,
+        h.DLT_PARTITION: origin.partition,
+        h.DLT_OFFSET: origin.offset,
+        h.DLT_TIMESTAMP: first or record.timestamp_ms,
+        h.DLT_GROUP: group,
+        h.ERROR_CLASS: classify(error).value,
+        h.BATCH: batch,
+    }
+    headers = h.without(carried(record), *ours)
+    return Outgoing(topics.dlq(base), record.key, record.value, [*headers, *text_headers(ours)])
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _stacktrace(error: Exception) -> str | None:
+    """A permanent error of our own says all in its message."""
+    if classify(error) is ErrorClass.PERMANENT and error.__traceback__ is None:
+        return None
+    return _cut("".join(traceback.format_exception(error)), STACKTRACE_BYTES_MAX)
+
+
+def _cut(text: str, limit: int) -> str:
+    data = text.encode("utf-8", "replace")
+    return text if len(data) <= limit else data[-limit:].decode("utf-8", "ignore")

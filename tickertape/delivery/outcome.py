@@ -1,0 +1,48 @@
+"""What an agent says about each record: done, with what to publish, or failed, with the error."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tickertape.delivery.record import Outgoing, Record
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """Where a part of a batch's item stands."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"  # done, and nothing had to be computed
+    REPEAT = "repeat"  # the same document came twice in one batch; counted once
+    RETRYING = "retrying"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """A record and what it was decoded to."""
+
+    record: Record
+    item: T
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outcome stands. ``outputs`` are produced and confirmed before the offset moves."""
+
+    outputs: Sequence[Outgoing] = ()
+    state: State = State.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This record failed; its class decides what follows."""
+
+    error: Exception
+
+
+Outcome = Done | Failed

@@ -1,0 +1,64 @@
+"""A record as it came from Kafka, and a record on its way to Kafka. No decoding here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tickertape.delivery import headers as h
+from tickertape.documents import Origin, Version
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, bytes untouched. ``timestamp_ms`` is Kafka's."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+    trusted: bool = False  # it came through a topic of ours, so our headers are believed
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
+
+    def header(self, name: str) -> str | None:
+        """Return the last header of this name as text, or None."""
+        return h.last(self.headers, name)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the record first stood."""
+        return (self.trusted and h.read_origin(self.headers)) or Origin(
+            self.topic, self.partition, self.offset
+        )
+
+    @property
+    def version(self) -> Version:
+        """The record's version unless its payload has one: first timestamp, first offset."""
+        return (self.trusted and h.read_version(self.headers)) or Version(
+            self.timestamp_ms, self.offset
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to produce. ``partition`` None: chosen by key as Java's producer does."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+def text_headers(values: Mapping[str, object]) -> list[tuple[str, bytes | None]]:
+    """Return headers with the values as UTF-8 text; None values are left out."""
+    return [(k, str(v).encode("utf-8", "replace")) for k, v in values.items() if v is not None]

@@ -1,0 +1,199 @@
+"""Reads the retry topics and hands what is due back to its flow.
+
+A consumer and group of its own: a record that waits inside a Faust agent would hold its buffer.
+A partition whose next record is not due is paused and sought back to it, so waiting keeps no
+records in memory, however many there are. Offsets move as in the flows: by leases.
+
+A record is due at the time its header says, but never later than its level's delay after the
+broker stamped it (a header may be forged, a clock may jump), and never later than that delay
+after this reader first saw it by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tickertape.delivery import headers as h
+from tickertape.delivery.flow import Flow
+from tickertape.delivery.record import Record
+from tickertape.delivery.watermark import Leases
+from tickertape.settings import Settings
+
+POLL_RECORDS = 200
+POLL_MS = 200
+COMMIT_SECONDS = 0.5
+FETCH_BYTES_MAX = 4 * 2**20
+PARTITION_BYTES_MAX = 256 * 1024
+
+log = structlog.get_logger("tickertape.retries")
+
+
+def due_in_seconds(
+    header_ms: int, stamped_ms: int, longest_seconds: float, now_ms: float, seen_seconds: float
+) -> float:
+    """Return how long the record still waits.
+
+    ``header_ms`` is what its header says (0: nothing), ``stamped_ms`` the broker's time of the
+    copy, ``seen_seconds`` how long this reader has known it.
+    """
+    latest_ms = stamped_ms + longest_seconds * 1000
+    due_ms = min(header_ms or latest_ms, latest_ms)
+    return min((due_ms - now_ms) / 1000, longest_seconds - seen_seconds)
+
+
+class RetryReader:
+    """One a worker. ``flows`` maps a retry topic to the flow that takes its records."""
+
+    def __init__(self, settings: Settings, flows: Mapping[str, Flow[Any]]) -> None:
+        self._settings = settings
+        self._flows = dict(flows)
+        self._leases = Leases()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._resume_at: dict[TopicPartition, float] = {}  # monotonic
+        self._seen: dict[TopicPartition, tuple[int, float]] = {}  # waiting offset, since
+        self._feeding = True
+        self._committed: dict[tuple[str, int], int] = {}
+
+    async def start(self) -> None:
+        """Join the group and read in the background."""
+        settings = self._settings
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            group_id=f"{settings.app_id}-retry",
+            client_id=f"{settings.app_id}-retry",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=POLL_RECORDS,
+            fetch_max_bytes=FETCH_BYTES_MAX,
+            max_partition_fetch_bytes=PARTITION_BYTES_MAX,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
+            max_poll_interval_ms=600_000,
+        )
+        self._consumer.subscribe(list(self._flows), listener=_Listener(self))
+        await self._consumer.start()
+        self._task = asyncio.create_task(self._run())
+
+    def stop_feeding(self) -> None:
+        """Hand no more records over; what is in the flows may still be settled."""
+        self._feeding = False
+
+    async def stop(self) -> None:
+        """Commit what is settled and leave the group. Safe to call twice."""
+        self.stop_feeding()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with contextlib.suppress(KafkaError):
+                await self._commit(consumer)
+            self._leases.revoke()
+            await consumer.stop()
+
+    async def _run(self) -> None:
+        consumer = self._consumer
+        assert consumer is not None
+        commit_at = time.monotonic() + COMMIT_SECONDS
+        while True:
+            try:
+                self._wake(consumer)
+                batches = await consumer.getmany(timeout_ms=POLL_MS)
+                for tp, messages in batches.items():
+                    self._hand_over(consumer, tp, messages)
+                if time.monotonic() >= commit_at:
+                    await self._commit(consumer)
+                    commit_at = time.monotonic() + COMMIT_SECONDS
+            except KafkaError as error:
+                log.warning("retry_reader", error=repr(error))
+                await asyncio.sleep(1.0)
+
+    def _wake(self, consumer: AIOKafkaConsumer) -> None:
+        """Resume the partitions whose next record is due, and hold those of held flows."""
+        now = time.monotonic()
+        for tp in consumer.assignment():
+            flow = self._flows[tp.topic]
+            if not self._feeding or flow.wants_hold:
+                consumer.pause(tp)
+            elif self._resume_at.get(tp, 0.0) <= now:
+                self._resume_at.pop(tp, None)
+                consumer.resume(tp)
+
+    def _hand_over(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, messages: Sequence[Any]
+    ) -> None:
+        flow = self._flows[tp.topic]
+        lease = self._leases.of(tp.topic, tp.partition)
+        level = flow.spec.routes[tp.topic].attempts - 1
+        settings = self._settings
+        longest = settings.retry_delays_seconds[level] * (1 + settings.retry_jitter)
+        for message in messages:
+            wait = self._wait(tp, message, longest)
+            if wait > 0 or not self._feeding or flow.wants_hold:
+                consumer.pause(tp)
+                consumer.seek(tp, message.offset)
+                self._resume_at[tp] = time.monotonic() + max(wait, 0.0)
+                return
+            record = Record(
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                key=message.key,
+                value=message.value,
+                headers=tuple(message.headers),
+                timestamp_ms=message.timestamp,
+                trusted=True,
+            )
+            flow.put(record, lease)
+
+    def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
+        now = time.monotonic()
+        offset, since = self._seen.get(tp, (-1, now))
+        if offset != message.offset:
+            since = now
+            self._seen[tp] = (message.offset, now)
+        header = h.read_int(message.headers, h.RETRY_DUE)
+        return due_in_seconds(header, message.timestamp, longest, time.time() * 1000, now - since)
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        assigned = consumer.assignment()
+        offsets = {
+            tp: offset
+            for tp, offset in self._leases.offsets().items()
+            if self._committed.get(tp) != offset and TopicPartition(*tp) in assigned
+        }
+        if offsets:
+            await consumer.commit({TopicPartition(*tp): o for tp, o in offsets.items()})
+            self._committed.update(offsets)
+
+    async def revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """The partitions go to another worker, or come again from their last commit."""
+        if self._consumer is not None:
+            with contextlib.suppress(KafkaError):
+                await self._commit(self._consumer)
+        self._leases.revoke({(tp.topic, tp.partition) for tp in revoked})
+        for tp in revoked:
+            self._committed.pop((tp.topic, tp.partition), None)
+            self._resume_at.pop(tp, None)
+            self._seen.pop(tp, None)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, reader: RetryReader) -> None:
+        self._reader = reader
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        await self._reader.revoked(list(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Positions are the group's commits."""

@@ -1,0 +1,135 @@
+"""Prometheus metrics: named, described and bucketed here, counted where the thing happens.
+
+Labels have few values: topics, flows, outcomes, error classes, never an id. A counter whose name
+ends in ``_total`` is exposed under that very name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from tickertape.delivery.status import FlowStatus
+from tickertape.embed.runner import Counters
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+STATES = ("running", "held", "paused", "stopped")
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, namespace="tickertape", registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(name, text, labels, namespace="tickertape", registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(name, text, labels, namespace="tickertape", registry=REGISTRY, buckets=buckets)
+
+
+# Delivery
+messages_consumed = _counter(
+    "messages_consumed_total", "Records whose outcome is settled.", "topic", "outcome"
+)
+retries = _counter("retries_total", "Records sent to a retry topic.", "level", "error")
+dead = _counter("dead_total", "Records sent to a dead letter topic.", "topic", "error")
+replayed = _counter("replayed_total", "Dead letters sent again.", "topic")
+flow_window_records = _histogram(
+    "flow_window_records", "Records that a flow worked on together.", RECORDS, "flow"
+)
+processing_seconds = _histogram(
+    "processing_seconds", "From a window's start to its outcomes.", SECONDS, "flow"
+)
+in_flight = _gauge("in_flight", "Records of a flow in memory.", "flow")
+in_flight_bytes = _gauge("in_flight_bytes", "Bytes of a flow in memory.", "flow")
+flow_held = _gauge("flow_held", "1 while a flow is held or paused.", "flow")
+flow_state = _gauge("flow_state", "1 for the state that a flow is in.", "flow", "state")
+flow_lag = _gauge("flow_lag", "Records behind, over this worker's partitions.", "flow")
+breaker_open = _gauge("breaker_open", "1 while a dependency is not called.", "dependency")
+consumer_lag = _gauge("consumer_lag", "Records behind.", "topic", "partition")
+batch_items = _counter("batch_items_total", "Items of batches that came into a state.", "state")
+
+# Model and stores
+search_seconds = _histogram("search_seconds", "Time of a search.", SECONDS, "mode")
+store_write_seconds = _histogram(
+    "store_write_seconds", "Time of one write to a store.", SECONDS, "store"
+)
+summary_seconds = _histogram("summary_seconds", "Time of one summary.", SECONDS, "model")
+llm_tokens = _counter("llm_tokens_total", "Tokens of the LLM server.", "kind")
+
+# Web
+http_seconds = _histogram(
+    "http_request_seconds", "Time of an answer.", SECONDS, "method", "route", "status"
+)
+
+build = Info("build", "What runs.", namespace="tickertape", registry=REGISTRY)
+
+
+class _Embedding(Collector):
+    """The runner counts by itself, in its thread; a scrape reads what it counted."""
+
+    TEXTS = {
+        "texts": "Chunks and queries embedded.",
+        "tokens": "Tokens embedded, without padding.",
+        "padded_tokens": "Tokens embedded, with padding.",
+        "batches": "Inferences.",
+        "failed_batches": "Inferences that failed.",
+        "busy_seconds": "Time in the model.",
+    }
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for field, text in self.TEXTS.items():
+            value = getattr(self.counters, field)
+            yield CounterMetricFamily(f"tickertape_embed_{field}", text, value=value)
+
+
+_embedding = _Embedding()
+REGISTRY.register(_embedding)
+
+
+def observe_runner(counters: Counters) -> None:
+    """Show these counts of the model's runner (texts, tokens, seconds) from now on."""
+    _embedding.counters = counters
+
+
+def observe_flows(flows: Iterable[FlowStatus]) -> None:
+    """Set the gauges of the flows, as a scrape asks; a flow that ended is no longer shown."""
+    for gauge in (in_flight, in_flight_bytes, flow_held, flow_state, flow_lag):
+        gauge.clear()
+    for flow in flows:
+        in_flight.labels(flow.name).set(flow.records_in_flight)
+        in_flight_bytes.labels(flow.name).set(flow.bytes_in_flight)
+        flow_held.labels(flow.name).set(flow.state in {"held", "paused"})
+        for state in STATES:
+            flow_state.labels(flow.name, state).set(flow.state == state)
+        if flow.lag is not None:
+            flow_lag.labels(flow.name).set(flow.lag)
+
+
+def render(accept: str = "") -> tuple[bytes, str]:
+    """Return the exposition and its content type: OpenMetrics where ``accept`` names it."""
+    encode, content_type = choose_encoder(accept)
+    return encode(REGISTRY), content_type
