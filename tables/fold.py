@@ -1,0 +1,223 @@
+"""The pure fold of a batch: deltas in, state out. The same delta twice changes nothing.
+
+Each part of an item has a rank, and the highest wins whatever the order of arrival: done (also
+unchanged, repeat) over everything; else the higher epoch; in one epoch dead over retrying. So
+redelivered deltas are harmless, and a replay (a new epoch) reopens what was dead.
+
+The state lies in a mapping of JSON values, under the batch's id for what is asked often, and
+under one key for each partition and block of offsets (a shard), so that no value grows large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tickertape.delivery.outcome import State
+from tickertape.delivery.progress import Delta, Entry
+from tickertape.ranges import Ranges
+
+SHARD_OFFSETS = 65_536  # 32k runs at worst: well below Kafka's default of 1 MB a message
+
+Json = dict[str, Any]
+
+
+class Cells(Protocol):
+    """Where the state lies: a Faust table, or a dict in tests."""
+
+    def get(self, key: str) -> Json | None: ...
+    def set(self, key: str, value: Json | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Items by where they stand. ``done`` includes ``unchanged``; ``repeats`` are not items."""
+
+    seen: int = 0
+    done: int = 0
+    unchanged: int = 0
+    retrying: int = 0
+    dead: int = 0
+    repeats: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self.as_list(), other.as_list(), strict=True)))
+
+    def as_list(self) -> list[int]:
+        """Return the counts in the order of the fields."""
+        return [self.seen, self.done, self.unchanged, self.retrying, self.dead, self.repeats]
+
+
+def fold(cells: Cells, deltas: Iterable[Delta]) -> dict[str, Json | None]:
+    """Apply the deltas, in order; return batch-status values of the batches they touched.
+
+    A value of None says that the batch was forgotten.
+    """
+    touched: dict[str, Json | None] = {}
+    for delta in deltas:
+        batch = cells.get(delta.batch_id) or _new(delta)
+        if delta.forget:
+            _forget(cells, batch)
+            touched[delta.batch_id] = None
+            continue
+        batch = _apply(cells, dict(batch), delta)
+        cells.set(delta.batch_id, batch)
+        touched[delta.batch_id] = status(batch)
+    return touched
+
+
+def status(batch: Mapping[str, Any]) -> Json:
+    """Return the batch-status fields, but for the timestamp's format (epoch ms here)."""
+    counts = sum((Counts(*shard) for shard in batch["shards"].values()), Counts())
+    declared: int | None = batch["total"]
+    finished = counts.done + counts.dead
+    settled = finished >= counts.seen
+    closed = batch["closed"] is not None and batch["closed"] >= batch["last"]
+    if declared is None:
+        complete = settled and closed and counts.seen > 0
+    else:
+        # Two records of one document with the same content are one item: with them the total
+        # is reached too, once the batch is quiet (another record may still be on its way).
+        repeated = settled and closed and counts.seen + counts.repeats >= declared
+        complete = (finished >= declared and settled) or repeated
+    total = counts.seen if declared is None and complete else declared
+    if complete:
+        state = "failed" if counts.dead else "completed"
+    else:
+        state = "queued" if not counts.seen else "processing"
+    message = f"{counts.dead} of {total} documents are dead letters" if counts.dead else None
+    return {
+        "batch_id": batch["batch_id"],
+        "status": state,
+        "total_documents": total,
+        "processed_documents": finished,
+        "error_message": message,
+        "timestamp": batch["last"],
+        "done": counts.done,
+        "unchanged": counts.unchanged,
+        "retrying": counts.retrying,
+        "dead": counts.dead,
+        "seen": counts.seen,
+        "repeats": counts.repeats,
+        "started": batch["first"],
+    }
+
+
+def _new(delta: Delta) -> Json:
+    return {
+        "batch_id": delta.batch_id,
+        "total": None,
+        "first": delta.timestamp_ms,
+        "last": delta.timestamp_ms,
+        "closed": None,
+        "shards": {},
+    }
+
+
+def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
+    if delta.declared and delta.total is not None:
+        batch["total"] = delta.total
+    if delta.close is not None:
+        batch["closed"] = max(delta.close, batch["closed"] or 0)
+        return batch
+    batch["last"] = max(batch["last"], delta.timestamp_ms)
+    shards = dict(batch["shards"])
+    for entry in delta.entries:
+        for block, offsets in _blocks(entry.offsets):
+            name = f"{entry.topic}/{entry.partition}/{block}"
+            key = f"{delta.batch_id}\x1f{name}"
+            shard = _move(cells.get(key) or {}, entry, offsets)
+            cells.set(key, shard)
+            shards[name] = _count(shard).as_list()
+    batch["shards"] = shards
+    return batch
+
+
+def _forget(cells: Cells, batch: Json) -> None:
+    for name in batch["shards"]:
+        cells.set(f"{batch['batch_id']}\x1f{name}", None)
+    cells.set(batch["batch_id"], None)
+
+
+def _blocks(offsets: Ranges) -> Iterable[tuple[int, Ranges]]:
+    for start, end in offsets.to_json():
+        while start < end:
+            block = start // SHARD_OFFSETS
+            stop = min(end, (block + 1) * SHARD_OFFSETS)
+            yield block, Ranges([(start, stop)])
+            start = stop
+
+
+FINAL = (State.DONE.value, State.UNCHANGED.value, State.REPEAT.value)
+
+
+def _move(shard: Json, entry: Entry, offsets: Ranges) -> Json:
+    """Return the shard with these offsets moved, where their rank allows it.
+
+    A shard: {"parts": [...], "<part>": {"done": ranges, ..., "dead": {epoch: ranges}, ...}}.
+    """
+    part: Json = dict(shard.get(entry.part, {}))
+    final = _union(Ranges(part.get(state, ())) for state in FINAL)
+    offsets = offsets - final
+    epochs = {state: _epochs(part, state) for state in ("retrying", "dead")}
+    if entry.state.value in FINAL:
+        part[entry.state.value] = (Ranges(part.get(entry.state.value, ())) | offsets).to_json()
+        winners = offsets
+    else:
+        rank = (entry.epoch, entry.state is State.DEAD)
+        for state, held in epochs.items():
+            for epoch, ranges in held.items():
+                if (epoch, state == "dead") >= rank:
+                    offsets = offsets - ranges
+        winners = offsets
+    for held in epochs.values():
+        for epoch in held:
+            held[epoch] = held[epoch] - winners
+    if entry.state.value not in FINAL:
+        held = epochs[entry.state.value]
+        held[entry.epoch] = held.get(entry.epoch, Ranges()) | winners
+    for state, held in epochs.items():
+        part[state] = {str(epoch): r.to_json() for epoch, r in held.items() if len(r)}
+    return {**shard, "parts": list(entry.parts), entry.part: part}
+
+
+def _count(shard: Json) -> Counts:
+    parts = [shard.get(name, {}) for name in shard["parts"]]
+
+    def held(state: str) -> list[Ranges]:
+        if state in FINAL:
+            return [Ranges(part.get(state, ())) for part in parts]
+        return [_union(_epochs(part, state).values()) for part in parts]
+
+    done, unchanged, repeats = held("done"), held("unchanged"), _union(held("repeat"))
+    either = [a | b for a, b in zip(done, unchanged, strict=True)]
+    dead = _union(held("dead")) - repeats
+    retrying = _union(held("retrying")) - repeats - dead
+    seen = (_union(either) | dead | retrying) - repeats
+    return Counts(
+        seen=len(seen),
+        done=len(_all(either) - repeats),
+        unchanged=len(_all(unchanged) - repeats),
+        retrying=len(retrying),
+        dead=len(dead),
+        repeats=len(repeats),
+    )
+
+
+def _epochs(part: Json, state: str) -> dict[int, Ranges]:
+    return {int(epoch): Ranges(ranges) for epoch, ranges in part.get(state, {}).items()}
+
+
+def _union(sets: Iterable[Ranges]) -> Ranges:
+    total = Ranges()
+    for one in sets:
+        total = total | one
+    return total
+
+
+def _all(sets: list[Ranges]) -> Ranges:
+    total = sets[0]
+    for one in sets[1:]:
+        total = total & one
+    return total

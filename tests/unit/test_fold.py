@@ -1,0 +1,170 @@
+"""Batch progress: the fold is the same however often and in whatever order deltas come."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tables.fold import fold
+from tickertape.delivery import progress
+from tickertape.delivery.outcome import State
+from tickertape.delivery.progress import Delta, Entry, Event
+from tickertape.documents import Origin
+from tickertape.ranges import Ranges
+
+STORE = ("store",)
+BOTH = ("store", "summary")
+
+
+class Cells(dict):  # type: ignore[type-arg]
+    def set(self, key, value):
+        if value is None:
+            self.pop(key, None)
+        else:
+            self[key] = value
+
+
+def moved(state, *offsets, part="store", parts=STORE, epoch=0, partition=0, at=1):
+    entry = Entry("t", partition, part, parts, state, epoch, Ranges.of(offsets))
+    return Delta("b", (entry,), timestamp_ms=at)
+
+
+def declared(total, at=0):
+    return Delta("b", total=total, declared=True, timestamp_ms=at)
+
+
+def state_of(*deltas):
+    return fold(Cells(), deltas)["b"]
+
+
+def test_a_declared_batch_goes_from_queued_to_completed():
+    assert state_of(declared(2))["status"] == "queued"
+    half = state_of(declared(2), moved(State.DONE, 0))
+    assert (half["status"], half["done"], half["total_documents"]) == ("processing", 1, 2)
+    full = state_of(declared(2), moved(State.DONE, 0), moved(State.UNCHANGED, 1))
+    assert (full["status"], full["done"], full["unchanged"]) == ("completed", 2, 1)
+
+
+def test_a_document_with_two_parts_is_done_when_both_are():
+    stored = moved(State.DONE, 0, parts=BOTH)
+    summarised = moved(State.DONE, 0, part="summary", parts=BOTH)
+    assert state_of(declared(1), stored)["status"] == "processing"
+    assert state_of(declared(1), summarised)["done"] == 0
+    assert state_of(declared(1), summarised, stored)["status"] == "completed"
+
+
+def test_either_part_may_be_the_one_that_fails():
+    stored = moved(State.DONE, 0, parts=BOTH)
+    failed = state_of(declared(1), stored, moved(State.DEAD, 0, part="summary", parts=BOTH))
+    assert (failed["status"], failed["dead"], failed["done"]) == ("failed", 1, 0)
+    assert failed["error_message"] == "1 of 1 documents are dead letters"
+
+
+def test_a_replay_moves_dead_to_done_and_the_batch_to_completed():
+    dead = (declared(1), moved(State.RETRYING, 0), moved(State.DEAD, 0))
+    assert state_of(*dead)["status"] == "failed"
+    again = state_of(*dead, moved(State.RETRYING, 0, epoch=1))
+    assert (again["status"], again["retrying"], again["dead"]) == ("processing", 1, 0)
+    assert state_of(*dead, moved(State.DONE, 0, epoch=1))["status"] == "completed"
+    assert state_of(*dead, moved(State.DEAD, 0, epoch=1))["dead"] == 1
+
+
+def test_without_a_total_a_batch_is_complete_when_idle_with_what_it_saw():
+    seen = (moved(State.DONE, 0, 1, at=5),)
+    assert state_of(*seen)["status"] == "processing"
+    assert state_of(*seen)["total_documents"] is None
+    closed = state_of(*seen, Delta("b", close=5))
+    assert (closed["status"], closed["total_documents"]) == ("completed", 2)
+    reopened = state_of(*seen, Delta("b", close=5), moved(State.DONE, 2, at=9))
+    assert reopened["status"] == "processing"
+
+
+def test_an_idle_batch_that_waits_for_a_retry_is_not_complete():
+    assert state_of(moved(State.RETRYING, 0, at=5), Delta("b", close=5))["status"] == "processing"
+
+
+def test_a_repeated_document_counts_once_and_completes_when_quiet():
+    deltas = (declared(2), moved(State.DONE, 0, at=3), moved(State.REPEAT, 1, at=3))
+    assert state_of(*deltas)["status"] == "processing"
+    quiet = state_of(*deltas, Delta("b", close=3))
+    assert (quiet["status"], quiet["done"], quiet["repeats"]) == ("completed", 1, 1)
+
+
+def test_a_batch_is_forgotten_whole():
+    cells = Cells()
+    assert fold(cells, [moved(State.DONE, 0, 70_000), Delta("b", forget=True)])["b"] is None
+    assert not cells
+
+
+def test_deltas_survive_the_wire():
+    events = [Event("b", Origin("t", 1, n), "store", BOTH, State.DONE) for n in (3, 4, 9)]
+    (record,) = progress.outgoing("batch-progress", events)
+    import orjson
+
+    delta = progress.decode(orjson.loads(record.value), 7)
+    assert delta.entries[0].offsets.to_json() == [[3, 5], [9, 10]]
+    assert progress.decode(orjson.loads(progress.encode("x", declared(3)).value), 0) == declared(3)
+
+
+moves = st.lists(
+    st.builds(
+        moved,
+        st.sampled_from([State.DONE, State.UNCHANGED, State.RETRYING, State.DEAD]),
+        st.sampled_from([0, 1, 65_535, 65_536]),
+        part=st.sampled_from(BOTH),
+        parts=st.just(BOTH),
+        epoch=st.integers(0, 2),
+        partition=st.integers(0, 1),
+    ),
+    max_size=30,
+)
+
+
+def ranked(deltas):
+    """The model: per item and part the highest rank wins."""
+    best = {}
+    for delta in deltas:
+        for e in delta.entries:
+            final = e.state in (State.DONE, State.UNCHANGED)
+            rank = (9, True) if final else (e.epoch, e.state is State.DEAD)
+            for offset in e.offsets:
+                item = best.setdefault((e.partition, offset), {})
+                if e.part not in item or rank > item[e.part][0]:
+                    item[e.part] = (rank, e.state)
+    dead = sum(any(s is State.DEAD for _, s in item.values()) for item in best.values())
+    done = sum(
+        len(item) == 2 and all(s in (State.DONE, State.UNCHANGED) for _, s in item.values())
+        for item in best.values()
+    )
+    return len(best), done, dead
+
+
+@given(moves, st.data())
+def test_order_and_repetition_do_not_matter(deltas, data):
+    cells = Cells()
+    once = fold(cells, deltas)
+    again = data.draw(st.lists(st.sampled_from(deltas), max_size=20)) if deltas else []
+    shuffled = data.draw(st.permutations(deltas + again))
+    twice = fold(Cells(), shuffled)
+    counts = ("seen", "done", "retrying", "dead")
+    if deltas:
+        assert [once["b"][k] for k in counts] == [twice["b"][k] for k in counts]
+        seen, done, dead = ranked(deltas)
+        assert (once["b"]["seen"], once["b"]["done"], once["b"]["dead"]) == (seen, done, dead)
+        assert fold(cells, again)["b"] == once["b"] if again else True
+
+
+numbers = st.frozensets(st.integers(0, 60))
+
+
+@given(numbers, numbers)
+def test_ranges_are_sets(a, b):
+    left, right = Ranges.of(a), Ranges.of(b)
+    assert set(left | right) == a | b
+    assert set(left & right) == a & b
+    assert set(left - right) == a - b
+    assert len(left) == len(a)
+    assert Ranges(left.to_json()) == left
+    assert all(end < start for (_, end), (start, _) in pairwise(left.to_json()))

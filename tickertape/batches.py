@@ -1,0 +1,174 @@
+"""Where every batch stands, read by each worker for itself from the compacted batch-status.
+
+A plain consumer of all partitions, no group: whichever worker owns a batch, any can answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from tickertape.delivery import headers as h
+from tickertape.settings import Settings
+
+BATCHES_MAX = 20_000
+FINISHED = frozenset({"completed", "failed"})
+
+log = structlog.get_logger("tickertape.batches")
+
+
+class BatchReader:
+    """Keeps the newest `BATCHES_MAX` batches in memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._batches: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._caught_up = False
+
+    async def start(self) -> None:
+        """Read in the background, from the beginning."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop reading. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    @property
+    def caught_up(self) -> bool:
+        """True once all that stood on the topic at start has been read."""
+        return self._caught_up
+
+    def get(self, batch_id: str) -> dict[str, Any] | None:
+        """Return the batch-status fields of a batch; None when it is unknown or expired."""
+        return self._batches.get(batch_id)
+
+    def recent(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest batches first, by when they were first heard of."""
+        found = sorted(self._batches.values(), key=lambda b: b.get("started") or 0, reverse=True)
+        return found[:limit]
+
+    def idle(self, seconds: float, repeats_seconds: float) -> list[dict[str, Any]]:
+        """Return unfinished batches that a close may finish (see `tables.fold`): those that heard
+        nothing for so long and have no total, or reach it with their repeats."""
+        now = time.time() * 1000
+        return [
+            batch
+            for batch in self._batches.values()
+            if batch["status"] not in FINISHED
+            and batch["seen"]
+            and _closable(batch)
+            and now - batch["last"] > 1000 * (repeats_seconds if batch["repeats"] else seconds)
+        ]
+
+    def expired(self, hours: float) -> list[str]:
+        """Return batches that heard nothing for so long."""
+        oldest = (time.time() - hours * 3600) * 1000
+        return [id for id, batch in self._batches.items() if batch["last"] < oldest]
+
+    async def watch(self, batch_id: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the state now and at each change, until it is completed or failed."""
+        last: dict[str, Any] | None = None
+        while True:
+            changed = self._changed
+            state = self._batches.get(batch_id)
+            if state is not None and state != last:
+                yield state
+                last = state
+                if state["status"] in FINISHED:
+                    return
+            await changed.wait()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError) as error:
+                log.warning("batch_reader", error=repr(error))
+            await asyncio.sleep(1.0)
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            self._settings.topic_batch_status,
+            bootstrap_servers=self._settings.bootstrap,
+            client_id=f"{self._settings.app_id}-batches",
+            group_id=None,  # all partitions, and no commits
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            tps = list(consumer.assignment())
+            ends = await consumer.end_offsets(tps)
+            while True:
+                for messages in (await consumer.getmany(timeout_ms=500)).values():
+                    for message in messages:
+                        self._take(message)
+                if not self._caught_up:
+                    positions = [(tp, await consumer.position(tp)) for tp in tps]
+                    self._caught_up = all(at >= ends[tp] for tp, at in positions)
+        finally:
+            await consumer.stop()
+
+    def _take(self, message: Any) -> None:
+        batch_id = (message.key or b"").decode("utf-8", "replace")
+        if message.value is None:
+            self._batches.pop(batch_id, None)
+        else:
+            try:
+                value = orjson.loads(message.value)
+                own = h.last(message.headers, h.OWN) is not None
+            except ValueError:
+                return
+            if not isinstance(value, dict):
+                return
+            batch_id = batch_id or str(value.get("batch_id", ""))
+            if not own and batch_id in self._batches:
+                return  # a producer's declaration: the owner of the batch answers it
+            self._batches[batch_id] = _state(batch_id, value, message.timestamp)
+            self._batches.move_to_end(batch_id)
+            while len(self._batches) > BATCHES_MAX:
+                self._batches.popitem(last=False)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _closable(batch: dict[str, Any]) -> bool:
+    total = batch["total_documents"]
+    return total is None or batch["seen"] + batch["repeats"] >= total
+
+
+def _state(batch_id: str, value: dict[str, Any], timestamp_ms: int) -> dict[str, Any]:
+    """Return the status with every field there, and when it was last heard of (epoch ms)."""
+    state = {
+        "batch_id": batch_id,
+        "status": "queued",
+        "total_documents": None,
+        "processed_documents": 0,
+        "error_message": None,
+        "timestamp": None,
+        **dict.fromkeys(("done", "unchanged", "retrying", "dead", "seen", "repeats"), 0),
+        "started": timestamp_ms,
+        **value,
+    }
+    state["last"] = _milliseconds(state["timestamp"]) or timestamp_ms
+    return state
+
+
+def _milliseconds(timestamp: Any) -> int | None:
+    with contextlib.suppress(TypeError, ValueError):
+        return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+    return None

@@ -1,0 +1,248 @@
+"""Documents in, one result per document out. No Kafka in here.
+
+The store is the ledger: heads are read for the whole window first, and what is stored already
+is not computed again. What must be computed is chunked, embedded together, and written in one
+call a store. A store's verdict is per document, so a bad one never fails its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tickertape import chunking, metrics
+from tickertape.documents import (
+    Delete,
+    Document,
+    DocumentKey,
+    Head,
+    Operation,
+    Origin,
+    Put,
+    StoredChunk,
+    Touch,
+    Vector,
+    Version,
+    chunk_id,
+    content_hash,
+)
+from tickertape.embed.runner import Runner
+from tickertape.stores.base import Store
+
+
+class Verdict(enum.IntEnum):
+    """What has to be done for a document, in one store. Over all stores the highest holds."""
+
+    SUPERSEDED = 0  # a newer version is stored
+    REPEAT = 1  # its batch has stored the same content already
+    UNCHANGED = 2  # the same content is stored, from an earlier event
+    REDELIVERED = 3  # this very event is stored; only what followed is to be confirmed again
+    WRITE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A document whose vector was made elsewhere. ``model`` is the name its maker gave."""
+
+    document: Document
+    vector: Vector
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Delete an id: of one collection, or (None) of all that its topic wrote it to."""
+
+    topic: str
+    id: str
+    version: Version
+    origin: Origin
+    collection: str | None
+    default_collection: str
+    batch_id: str | None = None
+
+
+Item = Document | Embedded | Removal
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a document. ``chunks`` are there after WRITE and REDELIVERED."""
+
+    verdict: Verdict
+    chunks: Sequence[StoredChunk] = ()
+    content_hash: str = ""
+
+
+class Pipeline:
+    """Chunk, embed, store."""
+
+    def __init__(
+        self, stores: Sequence[Store], runner: Runner, *, chunk_tokens: int, overlap_tokens: int
+    ) -> None:
+        self._stores = stores
+        self._runner = runner
+        embedder = runner.embedder
+        self.model = embedder.identity
+        self._limit = min(chunk_tokens, embedder.max_tokens) - embedder.special_tokens
+        self._overlap = min(overlap_tokens, self._limit // 2)
+        self._chunking = f"{self._limit}/{self._overlap}"
+
+    async def run(self, items: Sequence[Item]) -> list[Result | Exception]:
+        """Bring every store to the items' state; one result each, in order.
+
+        Raises what concerns all of them: `OutageError` and `TransientError` of a store.
+        """
+        removals = await self._removals(items)
+        documents = {
+            index: item.document if isinstance(item, Embedded) else item
+            for index, item in enumerate(items)
+            if not isinstance(item, Removal)
+        }
+        hashes = {
+            index: self._hash(items[index], document) for index, document in documents.items()
+        }
+        keys = list({document.key for document in documents.values()})
+        heads = await asyncio.gather(*(store.heads(keys) for store in self._stores))
+        verdicts = {
+            index: [_judge(document, hashes[index], known) for known in heads]
+            for index, document in documents.items()
+        }
+        writes = [index for index, found in verdicts.items() if max(found) is Verdict.WRITE]
+        chunks = await self._chunks([items[index] for index in writes])
+        made = dict(zip(writes, chunks, strict=True))
+        failed: dict[int, Exception] = {}
+        for number, store in enumerate(self._stores):
+            operations: list[tuple[int, Operation]] = list(removals)
+            for index, document in documents.items():
+                operation = self._operation(
+                    items[index], document, hashes[index], verdicts[index][number], made.get(index)
+                )
+                if operation is not None:
+                    operations.append((index, operation))
+            failed.update(await _apply(store, sorted(operations, key=lambda pair: pair[0])))
+        results: list[Result | Exception] = []
+        for index, item in enumerate(items):
+            if index in failed:
+                results.append(failed[index])
+            elif isinstance(item, Removal):
+                results.append(Result(Verdict.WRITE))
+            else:
+                verdict = max(verdicts[index])
+                stored: Sequence[StoredChunk] = made.get(index, ())
+                if verdict is Verdict.REDELIVERED:
+                    stored = await self._stored(documents[index].key)
+                results.append(Result(verdict, stored, hashes[index]))
+        return results
+
+    def _hash(self, item: Item, document: Document) -> str:
+        if isinstance(item, Embedded):
+            return content_hash(document, model=item.model, chunking=item.vector.tobytes().hex())
+        return content_hash(document, model=self.model, chunking=self._chunking)
+
+    async def _chunks(self, items: Sequence[Item]) -> list[list[StoredChunk]]:
+        """Chunk and embed; vectors made elsewhere are taken as they are."""
+        documents = [item for item in items if isinstance(item, Document)]
+        tokens = await self._runner.tokenize([document.text for document in documents])
+        pieces = await asyncio.to_thread(
+            lambda: [
+                chunking.chunk(document.text, found, self._limit, self._overlap)
+                for document, found in zip(documents, tokens, strict=True)
+            ]
+        )
+        sequences = [piece.ids for found in pieces for piece in found]
+        vectors = iter(await self._runner.embed(sequences)) if sequences else iter(())
+        own = iter(pieces)
+        chunks: list[list[StoredChunk]] = []
+        for item in items:
+            if isinstance(item, Document):
+                chunks.append(
+                    [
+                        StoredChunk(
+                            chunk_id(item.key, ordinal, self.model),
+                            ordinal,
+                            item.text[piece.start : piece.end],
+                            piece.start,
+                            piece.end,
+                            next(vectors),
+                        )
+                        for ordinal, piece in enumerate(next(own))
+                    ]
+                )
+            elif isinstance(item, Embedded):
+                text, key = item.document.text, item.document.key
+                id = chunk_id(key, 0, item.model)
+                chunks.append([StoredChunk(id, 0, text, 0, len(text), item.vector)])
+        return chunks
+
+    def _operation(
+        self,
+        item: Item,
+        document: Document,
+        hash: str,
+        verdict: Verdict,
+        chunks: Sequence[StoredChunk] | None,
+    ) -> Operation | None:
+        if verdict is Verdict.WRITE:
+            model = item.model if isinstance(item, Embedded) else self.model
+            return Put(document, hash, model, chunks or ())
+        if verdict is Verdict.UNCHANGED:
+            return Touch(document.key, document.version, document.origin, document.batch_id)
+        if verdict is Verdict.REPEAT:
+            return Touch(document.key, document.version)
+        return None
+
+    async def _removals(self, items: Sequence[Item]) -> list[tuple[int, Operation]]:
+        """A tombstone has only a key: find the collections that its topic wrote the id to."""
+        operations: list[tuple[int, Operation]] = []
+        for index, item in enumerate(items):
+            if not isinstance(item, Removal):
+                continue
+            keys = {DocumentKey(item.collection or item.default_collection, item.id)}
+            if item.collection is None:
+                for store in self._stores:
+                    keys.update(await store.written_by(item.topic, item.id))
+            operations += [
+                (index, Delete(key, item.version, item.origin, item.batch_id))
+                for key in sorted(keys)
+            ]
+        return operations
+
+    async def _stored(self, key: DocumentKey) -> Sequence[StoredChunk]:
+        for document in await self._stores[0].document(key.id, key.collection):
+            return document.chunks
+        return ()
+
+
+def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> Verdict:
+    """Compare an event with what a store knows of its document."""
+    head = heads.get(document.key)
+    if head is None:
+        return Verdict.WRITE
+    if head.version > document.version:
+        return Verdict.SUPERSEDED
+    same = head.content_hash == hash and not head.deleted
+    if head.version == document.version and head.origin == document.origin and same:
+        written = head.content_version == document.version
+        return Verdict.REDELIVERED if written else Verdict.UNCHANGED
+    if not same or document.force:
+        return Verdict.WRITE
+    repeated = document.batch_id is not None and document.batch_id == head.batch_id
+    return Verdict.REPEAT if repeated and head.origin != document.origin else Verdict.UNCHANGED
+
+
+async def _apply(store: Store, operations: list[tuple[int, Operation]]) -> dict[int, Exception]:
+    """Apply to one store; return the failures by the item's index."""
+    if not operations:
+        return {}
+    started = time.perf_counter()
+    results = await store.apply([operation for _, operation in operations])
+    metrics.store_write_seconds.labels(store.name).observe(time.perf_counter() - started)
+    return {
+        index: result
+        for (index, _), result in zip(operations, results, strict=True)
+        if isinstance(result, Exception)
+    }
