@@ -1,3 +1,3 @@
 """Fixtures that every ring of tests shares."""
 
-pytest_plugins = ["tests.fixtures_broker"]
+pytest_plugins = ["tests.fixtures_broker", "tests.fixtures_model"]

@@ -1,0 +1,186 @@
+"""/openapi.json describes every route, and every reply is what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from tests.web_parts import Parts, flow, parts, served, store_text
+from web import ROUTES
+from web.openapi import operation_id
+
+Client = TestClient[web.Request, web.Application]
+
+# (method, path template, how it is asked, status)
+EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
+    ("GET", "/", {}, 200),
+    ("GET", "/livez", {}, 200),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/readyz", {"unready": {"kafka": "no broker"}}, 503),
+    ("GET", "/health", {}, 200),
+    ("GET", "/stats", {}, 200),
+    ("GET", "/config", {}, 200),
+    ("POST", "/start", {}, 200),
+    ("POST", "/stop", {}, 200),
+    ("GET", "/metrics", {}, 200),
+    ("GET", "/docs", {}, 200),
+    ("GET", "/openapi.json", {}, 200),
+    ("POST", "/documents", {"json": {"text": "Revenue rose."}}, 202),
+    ("POST", "/documents", {"json": {"text": ""}}, 422),
+    ("POST", "/documents", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/documents", {"data": {"text": "form"}}, 415),
+    ("POST", "/documents", {"json": {"text": "x", "batch_id": "b"}}, 409),
+    ("POST", "/documents", {"json": {"text": "x" * 5000}}, 413),
+    ("GET", "/documents/{id}", {"id": "d"}, 200),
+    ("GET", "/documents/{id}", {"id": "nope"}, 404),
+    ("DELETE", "/documents/{id}", {"id": "d"}, 202),
+    ("DELETE", "/documents/{id}", {"id": "nope"}, 404),
+    ("GET", "/ingest-status/{batch_id}", {"batch_id": "b"}, 200),
+    ("GET", "/ingest-status/{batch_id}", {"batch_id": "nope"}, 404),
+    ("GET", "/recent-batches", {}, 200),
+    ("GET", "/recent-batches", {"params": {"limit": "0"}}, 422),
+    ("GET", "/search", {"params": {"q": "revenue"}}, 200),
+    ("GET", "/search", {}, 422),
+    ("POST", "/search", {"json": {"query": "revenue", "filters": {"ticker": "ACME"}}}, 200),
+    ("POST", "/search", {"json": {"k": 3}}, 422),
+]
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with parts(tmp_path, web_body_bytes_max=4000) as made:
+        await store_text(made, "d", "Revenue rose nine per cent.", ticker="ACME")
+        await made.batches.put("b", total_documents=3, done=1)
+        made.runtime.shown = [flow("embed"), flow("summarize", lag=None, state="held", reason="x")]
+        yield made
+
+
+@pytest.fixture
+async def client(services: Parts) -> AsyncIterator[Client]:
+    async with served(services) as made:
+        yield made
+
+
+@pytest.fixture
+async def description(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = await (await client.get("/openapi.json")).json()
+    return found
+
+
+def test_every_route_is_asked_here() -> None:
+    asked = {(method, path) for method, path, *_ in EXCHANGES}
+    served_routes = {(route.method, route.path) for route in ROUTES} | {("GET", "/openapi.json")}
+    assert asked == served_routes
+
+
+async def test_every_route_is_described(client: Client, description: dict[str, Any]) -> None:
+    server_app = client.app
+    assert server_app is not None
+    served_routes = {
+        (route.method, route.resource.canonical)
+        for route in server_app.router.routes()
+        if route.resource and route.method != "HEAD" and "/static" not in route.resource.canonical
+    }
+    described = {
+        (method.upper(), path)
+        for path, methods in description["paths"].items()
+        for method in methods
+    }
+    assert described == served_routes
+    assert description["openapi"] == "3.1.0"
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation_id(route) for route in ROUTES]
+    assert len(names) == len(set(names))
+
+
+async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    schemas = description["components"]["schemas"]
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+    for reference in re.findall(r"#/components/schemas/([\w-]+)", str(description)):
+        assert reference in schemas
+
+
+async def test_path_parameters_are_described(description: dict[str, Any]) -> None:
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "how", "status"),
+    EXCHANGES,
+    ids=[f"{m} {p} {s}" for m, p, _, s in EXCHANGES],
+)
+async def test_a_reply_is_what_is_described(
+    client: Client,
+    services: Parts,
+    description: dict[str, Any],
+    method: str,
+    path: str,
+    how: dict[str, Any],
+    status: int,
+) -> None:
+    how = dict(how)
+    services.runtime.missing = how.pop("unready", {})
+    ask = re.sub(r"\{(\w+)\}", lambda name: how.pop(name[1]), path)
+    answer = await client.request(method, ask, **how)
+    assert answer.status == status, await answer.text()
+    described = description["paths"][path][method.lower()]["responses"][str(status)]["content"]
+    assert answer.content_type in described
+    if not answer.content_type.endswith("json"):
+        return
+    schema = described[answer.content_type]["schema"]
+    whole = {**schema, "components": description["components"]}
+    Draft202012Validator(whole).validate(await answer.json(content_type=None))
+
+
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ({"text": "x"}, True),
+        ({"id": 7, "text": "x", "published": 1.5, "mood": "calm"}, True),
+        ([{"text": "x"}], True),
+        ({"documents": [{"text": "x"}], "batch_id": "b"}, True),
+        ({"text": " "}, False),
+        ({"id": "a"}, False),
+        ([{"text": 5}], False),
+        ({"documents": []}, False),
+        ("text", False),
+    ],
+)
+async def test_what_is_described_as_a_body_is_what_is_taken(
+    client: Client, description: dict[str, Any], body: Any, fits: bool
+) -> None:
+    content = description["paths"]["/documents"]["post"]["requestBody"]["content"]
+    schema = {
+        **content["application/json"]["schema"],
+        "components": description["components"],
+    }
+    assert Draft202012Validator(schema).is_valid(body) is fits
+    answer = await client.post("/documents?batch_id=fresh", json=body)
+    assert (answer.status in {202, 409}) is fits
+    assert answer.status == (202 if fits else 422)
+
+
+async def test_head_is_answered_as_get_without_a_body(client: Client) -> None:
+    for path in ("/livez", "/stats", "/docs"):
+        answer = await client.head(path)
+        assert answer.status == 200
+        assert await answer.read() == b""
+
+
+@pytest.mark.parametrize("path", ["/static/app.js", "/static/style.css", "/docs"])
+async def test_pages_ask_nobody_else(client: Client, path: str) -> None:
+    text = await (await client.get(path)).text()
+    assert not re.search(r"(?:src|href|import|url)\W{1,3}https?://", text)

@@ -1,0 +1,257 @@
+"""The worker's parts for tests of its pages: a real SQLite store, a real runner and search over a
+small embedder, and what would come from Kafka in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from tickertape.delivery.record import Outgoing
+from tickertape.delivery.status import FlowStatus
+from tickertape.documents import (
+    Document,
+    DocumentKey,
+    Origin,
+    Vectors,
+    Version,
+)
+from tickertape.embed.base import Tokens
+from tickertape.embed.runner import Runner
+from tickertape.pipeline import Pipeline
+from tickertape.search import Search
+from tickertape.services import Services
+from tickertape.settings import Settings
+from tickertape.stores.sqlite.store import SqliteStore
+from tickertape.summarize.base import Summary, SummaryRequest
+from web import register
+
+DIMENSION = 64
+WORD = re.compile(r"\w+")
+
+
+class WordEmbedder:
+    """A bag of hashed words: texts that share words are near. Deterministic, needs no model."""
+
+    name = "tests/words"
+    precision = "fp32"
+    identity = "tests/words@fp32"
+    dimension = DIMENSION
+    max_tokens = 512
+    special_tokens = 0
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        found = []
+        for text in texts:
+            words = list(WORD.finditer(text.lower()))
+            ids = [int(hashlib.md5(w[0].encode()).hexdigest()[:8], 16) for w in words]
+            found.append(Tokens(ids, [w.span() for w in words]))
+        return found
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        vectors = np.zeros((len(sequences), DIMENSION), np.float32)
+        for row, ids in enumerate(sequences):
+            for id in ids:
+                vectors[row, id % DIMENSION] += 1.0
+            vectors[row] /= np.linalg.norm(vectors[row]) or 1.0
+        return vectors
+
+    def close(self) -> None:
+        pass
+
+
+class FirstSentence:
+    name = "extractive"
+    dependency: str | None = None
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def ping(self) -> None: ...
+    async def summarize(self, request: SummaryRequest) -> Summary:
+        return Summary(request.text.partition(". ")[0], self.name, verbatim=True)
+
+
+class MemoryBatches:
+    """Batch states in order of arrival; `put` wakes those who watch."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, dict[str, Any]] = {}
+        self.caught_up = True
+        self._changed = asyncio.Condition()
+
+    async def put(self, batch_id: str, status: str = "processing", **fields: Any) -> None:
+        before = self.states.pop(batch_id, {"total_documents": None, "error_message": None})
+        counts = {"done": 0, "unchanged": 0, "retrying": 0, "dead": 0}
+        state = {**counts, **before, "batch_id": batch_id, "status": status, **fields}
+        state["processed_documents"] = state["done"] + state["dead"]
+        state.setdefault("timestamp", "2026-01-01T00:00:00+00:00")
+        async with self._changed:
+            self.states[batch_id] = state
+            self._changed.notify_all()
+
+    def get(self, batch_id: str) -> dict[str, Any] | None:
+        return self.states.get(batch_id)
+
+    def recent(self, limit: int) -> list[dict[str, Any]]:
+        return list(reversed(self.states.values()))[:limit]
+
+    async def watch(self, batch_id: str) -> AsyncIterator[dict[str, Any]]:
+        told: dict[str, Any] | None = None
+        while True:
+            async with self._changed:
+                while self.states.get(batch_id) == told:
+                    await self._changed.wait()
+                told = self.states[batch_id]
+            yield told
+            if told["status"] in {"completed", "failed"}:
+                return
+
+
+class MemoryPublisher:
+    """Keeps what was sent. A declared batch is known at once, as batch-status would say.
+
+    ``refuse`` maps a key to the error with which the broker refuses it.
+    """
+
+    def __init__(self, batches: MemoryBatches, batch_topic: str) -> None:
+        self.sent: list[Outgoing] = []
+        self.refuse: dict[bytes | None, Exception] = {}
+        self._batches = batches
+        self._batch_topic = batch_topic
+
+    async def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
+        results: list[Exception | None] = []
+        for record in records:
+            error = self.refuse.get(record.key)
+            results.append(error)
+            if error is not None:
+                continue
+            self.sent.append(record)
+            if record.topic == self._batch_topic:
+                state = orjson.loads(record.value or b"{}")
+                await self._batches.put(state.pop("batch_id"), state.pop("status"), **state)
+        return results
+
+
+class MemoryRuntime:
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+        self.paused = False
+        self.shown: list[FlowStatus] = [flow("embed"), flow("summarize", lag=12)]
+
+    def unready(self) -> dict[str, str]:
+        return self.missing
+
+    def flows(self) -> list[FlowStatus]:
+        return self.shown
+
+    def stats(self) -> dict[str, Any]:
+        return {
+            "messages_processed": sum(f.processed for f in self.shown),
+            "embeddings_generated": 1400,
+            "summaries_generated": 310,
+            "errors": sum(f.dead for f in self.shown),
+            "last_processed": 1_760_000_000.5,
+            "started": 1_759_990_000.0,
+            "uptime_seconds": 10_000.5,
+        }
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+def flow(name: str, **fields: Any) -> FlowStatus:
+    """A flow that runs, but for the fields given."""
+    given: dict[str, Any] = {
+        "topics": ("text-messages", "financial-documents"),
+        "state": "running",
+        "reason": "",
+        "records_in_flight": 3,
+        "bytes_in_flight": 2048,
+        "lag": 0,
+        "partitions": 8,
+        "processed": 1500,
+        "retried": 2,
+        "dead": 0,
+        "rate": 41.5,
+    }
+    return FlowStatus(name=name, **{**given, **fields})
+
+
+class Parts(Services):
+    """Services with the memory parts' own types, for tests to reach into."""
+
+    publisher: MemoryPublisher
+    batches: MemoryBatches
+    runtime: MemoryRuntime
+
+
+@asynccontextmanager
+async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
+    """Start the parts with their data in ``folder``; stop them at the end."""
+    chosen = Settings(_env_file=None, data_dir=folder, **settings)
+    store = SqliteStore(chosen)
+    runner = Runner(WordEmbedder(), 1024)
+    batches = MemoryBatches()
+    await store.start()
+    await runner.start()
+    try:
+        yield Parts(
+            settings=chosen,
+            stores=[store],
+            runner=runner,
+            search=Search(store, runner),
+            summarizer=FirstSentence(),
+            publisher=MemoryPublisher(batches, chosen.topic_batch_status),
+            batches=batches,
+            runtime=MemoryRuntime(),
+            pipeline=Pipeline([store], runner, chunk_tokens=24, overlap_tokens=0),
+        )
+    finally:
+        await runner.stop()
+        await store.stop()
+
+
+@asynccontextmanager
+async def served(
+    services: Services, port: int | None = None
+) -> AsyncIterator[TestClient[Any, Any]]:
+    """Serve the pages over these parts; the client asks a real socket."""
+    web_app = web.Application()
+    register(web_app, lambda: services)
+    async with TestClient(TestServer(web_app, port=port)) as client:
+        yield client
+
+
+async def store_text(
+    services: Services,
+    id: str,
+    *passages: str,
+    collection: str = "financial_documents",
+    topic: str = "financial-documents",
+    **metadata: Any,
+) -> None:
+    """Store a document of these passages, as the worker's own pipeline does."""
+    document = Document(
+        DocumentKey(collection, id),
+        "\n\n".join(passages),
+        Version(1, 0),
+        Origin(topic, 2, 7),
+        metadata,
+        source="tests",
+    )
+    (result,) = await services.pipeline.run([document])
+    assert not isinstance(result, Exception), result

@@ -1,0 +1,277 @@
+"""Documents in over HTTP, what is stored of one, and its deletion. Kafka does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from models import FinancialDocument, TextMessage
+from tickertape.delivery import headers as h
+from tickertape.delivery.record import Outgoing
+from tickertape.services import Services
+from tickertape.settings import Settings
+from tickertape.stores.base import Store, StoredDocument
+from web import submission
+from web.bodies import (
+    Chunk,
+    DeleteQuery,
+    Deleting,
+    DocumentAnswer,
+    DocumentQuery,
+    DocumentsInput,
+    DocumentsQuery,
+    Queued,
+    Stored,
+)
+from web.errors import Problem, invalid, unavailable
+from web.exchange import read_query, reply
+from web.gate import Gate
+from web.routes import Reply, Route, services_of
+
+Found = list[tuple[str, StoredDocument]]  # store's name, document
+
+SEEN_SECONDS = 1.0  # how long a 202 waits until this worker itself knows the batch
+POSTS_MAX = 16  # each may hold a body of TICKERTAPE_WEB_BODY_BYTES_MAX in memory
+
+_posts = Gate(POSTS_MAX, "posts of documents")
+
+
+async def post(request: web.Request) -> web.Response:
+    """Send one document, a list, or ``{"documents": [...]}``; as JSON, or as JSON lines.
+
+    All are checked before the first is sent: one wrong field sends nothing. They are one batch,
+    declared with its total; its progress is at ``Location``. 202 says that the broker has
+    acknowledged every record. A batch sent in several requests says ``total_documents`` in each.
+    """
+    services = services_of(request)
+    query = read_query(request, DocumentsQuery)
+    inputs = _inputs(services.settings)
+    topic = _topic(query.topic, list(inputs))
+    with _posts.enter():
+        batch = await submission.read(request, query, inputs[topic])
+        _check_new(services, batch)
+        declare = services.batches.get(batch.id) is None
+        headers = _trace(request)
+        records = submission.records(batch, topic, headers)
+        if declare:
+            status = submission.declaration(batch, services.settings.topic_batch_status)
+            await _send(services, [status])
+        await _send_documents(services, batch, records)
+    await _until_seen(services, batch.id)
+    many = "1 document" if len(batch.ids) == 1 else f"{len(batch.ids)} documents"
+    answer = Queued(
+        message=f"{many} queued on {topic}",
+        batch_id=batch.id,
+        accepted=len(batch.ids),
+        ids=batch.ids,
+    )
+    return reply(answer, 202, {"Location": submission.location(batch.id)})
+
+
+async def get(request: web.Request) -> web.Response:
+    """What each store holds under the id: passages, version, hash, times, origin.
+
+    A deleted document is shown while its head is remembered, with ``deleted`` and no chunks.
+    """
+    id = request.match_info["id"]
+    query = read_query(request, DocumentQuery)
+    found, failed = await _stored(services_of(request).stores, id, query.collection)
+    if not found:
+        raise _missing(id, failed)
+    return reply(
+        DocumentAnswer(
+            id=id,
+            documents=[_answer(store, document) for store, document in found],
+            unavailable=failed,
+        )
+    )
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Send a tombstone to every topic that wrote the document: it leaves all stores.
+
+    A tombstone has only a key, so the id is deleted in every collection that its topic wrote.
+    """
+    services = services_of(request)
+    id = request.match_info["id"]
+    named = read_query(request, DeleteQuery).topic
+    if named is not None:
+        topics = [_topic(named, _deletable(services.settings))]
+    else:
+        found, failed = await _stored(services.stores, id, None)
+        heads = [document.head for _, document in found]
+        topics = sorted({head.origin.topic for head in heads if not head.deleted})
+        if not topics:
+            raise _missing(id, failed)
+    headers = _trace(request)
+    await _send(services, [Outgoing(topic, id.encode(), None, headers) for topic in topics])
+    return reply(Deleting(message=f"delete of {id} queued", id=id, topics=topics), 202)
+
+
+def _inputs(settings: Settings) -> dict[str, submission.Model]:
+    """The topics whose records are documents; the first is the default."""
+    return {
+        settings.topic_financial_documents: FinancialDocument,
+        settings.topic_text_messages: TextMessage,
+    }
+
+
+def _deletable(settings: Settings) -> list[str]:
+    """The topics where a null value deletes a document."""
+    more = [settings.topic_embedding_requests, settings.topic_embeddings]
+    return [*_inputs(settings), *more, settings.topic_vector_updates]
+
+
+def _topic(named: str | None, allowed: Sequence[str]) -> str:
+    if named is None:
+        return allowed[0]
+    if named not in allowed:
+        raise invalid([("topic", f"expected one of {', '.join(allowed)}, got {named[:100]!r}")])
+    return named
+
+
+def _check_new(services: Services, batch: submission.Submission) -> None:
+    """A batch's total is declared once: sending more into it would break its counts."""
+    if not batch.named:
+        return
+    if not services.batches.caught_up:
+        raise unavailable("This worker is still reading where the batches stand.", 1)
+    known = services.batches.get(batch.id)
+    if known is None:
+        return
+    if batch.total_named and known.get("total_documents") == batch.total:
+        return
+    raise Problem(
+        409,
+        f"Batch {batch.id[:100]!r} is there already, with total_documents "
+        f"{known.get('total_documents')}: choose another batch_id, or send "
+        "total_documents with each part of one batch.",
+        batch_id=batch.id,
+    )
+
+
+async def _send(services: Services, records: Sequence[Outgoing]) -> None:
+    for error in await services.publisher.send(records):
+        if error is not None:
+            raise unavailable(f"Kafka did not take it: {error}") from error
+
+
+async def _send_documents(
+    services: Services, batch: submission.Submission, records: Sequence[Outgoing]
+) -> None:
+    results = await services.publisher.send(records)
+    failed = [id for id, error in zip(batch.ids, results, strict=True) if error is not None]
+    if failed:
+        first = next(error for error in results if error is not None)
+        raise unavailable(
+            f"Kafka took {len(records) - len(failed)} of {len(records)} documents: {first}. "
+            "Send those in `failed` again with this batch_id and total_documents.",
+            batch_id=batch.id,
+            total_documents=batch.total,
+            failed=failed,
+        )
+
+
+async def _until_seen(services: Services, batch_id: str) -> None:
+    """Wait until this worker has read the declaration, so that Location is no 404.
+
+    After `SEEN_SECONDS` it does without: the batch is declared, and will be read later.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SEEN_SECONDS):
+            await anext(aiter(services.batches.watch(batch_id)))
+
+
+async def _stored(
+    stores: Sequence[Store], id: str, collection: str | None
+) -> tuple[Found, dict[str, str]]:
+    """Return what the stores hold, and why those that did not answer did not."""
+    answers = await asyncio.gather(
+        *(store.document(id, collection) for store in stores), return_exceptions=True
+    )
+    found: Found = []
+    failed: dict[str, str] = {}
+    for store, answer in zip(stores, answers, strict=True):
+        if isinstance(answer, BaseException):
+            if not isinstance(answer, Exception):
+                raise answer
+            failed[store.name] = str(answer) or type(answer).__name__
+        else:
+            found += [(store.name, document) for document in answer]
+    return found, failed
+
+
+def _missing(id: str, failed: dict[str, str]) -> Problem:
+    if failed:
+        why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        return unavailable(f"Not every store answers, so it is not known: {why}")
+    return Problem(404, f"No store holds a document {id[:200]!r}.")
+
+
+def _answer(store: str, document: StoredDocument) -> Stored:
+    head = document.head
+    return Stored(
+        store=store,
+        collection=head.key.collection,
+        version=str(head.version),
+        content_version=str(head.content_version),
+        content_hash=head.content_hash,
+        deleted=head.deleted,
+        updated_at=head.updated_at or None,
+        batch_id=head.batch_id,
+        origin=h.write_origin(head.origin),
+        source=document.source,
+        model=document.model,
+        metadata=dict(document.metadata),
+        chunk_count=head.chunk_count,
+        chunks=[
+            Chunk(id=str(c.id), chunk=c.ordinal, text=c.text, start=c.start, end=c.end)
+            for c in document.chunks
+        ],
+    )
+
+
+def _trace(request: web.Request) -> list[tuple[str, bytes | None]]:
+    """The caller's trace goes on in Kafka."""
+    trace = request.headers.get(h.TRACEPARENT)
+    return [] if trace is None else [(h.TRACEPARENT, trace.encode("ascii", "replace"))]
+
+
+TAG = "Documents"
+ROUTES = (
+    Route(
+        "POST",
+        "/documents",
+        post,
+        "Send documents",
+        TAG,
+        (Reply(202, Queued, "Kafka has them."),),
+        query=DocumentsQuery,
+        body=DocumentsInput,
+        body_media=("application/json", "application/x-ndjson"),
+        errors=(400, 409, 413, 415, 422, 503),
+    ),
+    Route(
+        "GET",
+        "/documents/{id}",
+        get,
+        "What is stored of a document",
+        TAG,
+        (Reply(200, DocumentAnswer, "The document in each store and collection."),),
+        query=DocumentQuery,
+        errors=(404, 422, 503),
+    ),
+    Route(
+        "DELETE",
+        "/documents/{id}",
+        delete,
+        "Delete a document",
+        TAG,
+        (Reply(202, Deleting, "The tombstone is on its way."),),
+        query=DeleteQuery,
+        errors=(404, 422, 503),
+    ),
+)

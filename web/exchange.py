@@ -1,0 +1,111 @@
+"""Reading a request and writing an answer: bytes to checked types, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from web.errors import Problem, invalid
+from web.routes import services_of
+
+Model = TypeVar("Model", bound=BaseModel)
+
+JSON_LINES = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
+
+
+def media_of(request: web.Request) -> str:
+    """Return the body's media type; "" where the request does not say."""
+    return request.content_type.lower() if "Content-Type" in request.headers else ""
+
+
+def is_json(media: str) -> bool:
+    """Return whether it is JSON; a body of no type is taken for JSON."""
+    return media in {"", "application/json"} or media.endswith("+json")
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """Return the body, unpacked, within TICKERTAPE_WEB_BODY_BYTES_MAX.
+
+    Raises:
+        Problem: 413, as soon as the limit is passed.
+    """
+    limit = services_of(request).settings.web_body_bytes_max
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > limit:
+            raise Problem(
+                413, f"The body is over {limit} bytes (TICKERTAPE_WEB_BODY_BYTES_MAX): send less."
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_json(request: web.Request) -> Any:
+    """Return the body as JSON values. Raises Problem: 400 not JSON, 413, 415."""
+    media = media_of(request)
+    if not is_json(media):
+        raise Problem(415, f"Content-Type: expected application/json, got {media}")
+    return decode(await read_bytes(request))
+
+
+def decode(raw: bytes, where: str = "The body") -> Any:
+    """Return the JSON values. Raises Problem: 400."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"{where} is not JSON: {error}") from None
+
+
+def check(kind: type[Model], value: Any, at: str = "") -> Model:
+    """Return the value as ``kind``. ``at`` is where it stands (``documents[3]``).
+
+    Raises:
+        Problem: 422 that names the fields.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise invalid(field_errors(error, at)) from None
+
+
+def read_query(request: web.Request, kind: type[Model]) -> Model:
+    """Return the query string as ``kind``; the last of a repeated name counts."""
+    return check(kind, dict(request.query))
+
+
+def field_errors(error: ValidationError, at: str = "") -> list[tuple[str, str]]:
+    """Return (field, message) of every mistake, e.g. ``documents[3].text``."""
+    found = []
+    for item in error.errors(include_url=False, include_context=False):
+        message = item["msg"].removeprefix("Value error, ")
+        found.append((_path(at, item["loc"]), message[:1].lower() + message[1:]))
+    return found
+
+
+def reply(
+    value: BaseModel | Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return a JSON answer."""
+    body = value.model_dump_json().encode() if isinstance(value, BaseModel) else orjson.dumps(value)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def accepts(request: web.Request, media: str) -> bool:
+    """Return whether Accept names this media type itself (a wildcard does not)."""
+    offered = request.headers.get("Accept", "").lower().split(",")
+    return any(part.partition(";")[0].strip() == media for part in offered)
+
+
+def _path(at: str, location: tuple[int | str, ...]) -> str:
+    path = at
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path or "body"

@@ -1,0 +1,113 @@
+"""Search over HTTP; `tickertape.search` does the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tickertape import metrics
+from tickertape.search import SearchRequest
+from web.bodies import Result, Results, SearchBody
+from web.errors import invalid
+from web.exchange import check, read_json, reply
+from web.gate import Gate
+from web.routes import Reply, Route, services_of
+
+SEARCHES_MAX = 64
+
+_searches = Gate(SEARCHES_MAX, "searches")
+
+
+async def get(request: web.Request) -> web.Response:
+    """Passages for a question, best first.
+
+    ``filters`` is a JSON object; ``filter.<field>=<value>`` is short for one field, repeated for
+    one of several values. A value that reads as a number or a boolean matches that too.
+    """
+    return await _search(request, check(SearchBody, _query(request)))
+
+
+async def post(request: web.Request) -> web.Response:
+    """Passages for a question, best first."""
+    return await _search(request, check(SearchBody, await read_json(request)))
+
+
+async def _search(request: web.Request, body: SearchBody) -> web.Response:
+    with _searches.enter():
+        found = await services_of(request).search.search(
+            SearchRequest(
+                query=body.query,
+                k=body.k,
+                mode=body.mode,
+                filters=body.filters,
+                collection=body.collection,
+                per_document=body.per_document,
+            )
+        )
+    metrics.search_seconds.labels(body.mode).observe(found.took_ms / 1000)
+    results = [
+        Result(
+            id=hit.key.id,
+            collection=hit.key.collection,
+            score=hit.score,
+            dense=hit.dense,
+            keyword=hit.keyword,
+            text=hit.text,
+            chunk=hit.ordinal,
+            chunk_count=hit.chunk_count,
+            metadata=dict(hit.metadata),
+        )
+        for hit in found.hits
+    ]
+    took = round(found.took_ms, 2)
+    return reply(Results(query=body.query, mode=found.mode, results=results, took_ms=took))
+
+
+def _query(request: web.Request) -> dict[str, Any]:
+    """Return the query string as the body that POST takes."""
+    fields: dict[str, Any] = dict(request.query)
+    filters: Any = {}
+    if "filters" in fields:
+        try:
+            filters = orjson.loads(fields["filters"])
+        except orjson.JSONDecodeError as error:
+            raise invalid([("filters", f"expected a JSON object: {error}")]) from None
+    if isinstance(filters, dict):  # else the check says what is wrong
+        for name in fields:
+            if name.startswith("filter."):
+                values = request.query.getall(name)
+                filters[name.removeprefix("filter.")] = _candidates(values)
+    return {**fields, "filters": filters}
+
+
+def _candidates(values: list[str]) -> Any:
+    """A query string has no types: ``2024`` may be stored as text or as a number."""
+    found: list[Any] = list(values)
+    for value in values:
+        try:
+            typed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(typed, bool | int | float):
+            found.append(typed)
+    return found if len(found) > 1 else found[0]
+
+
+TAG = "Search"
+REPLIES = (Reply(200, Results, "Passages, best first."),)
+ERRORS = (400, 422, 503)
+ROUTES = (
+    Route("GET", "/search", get, "Search", TAG, REPLIES, query=SearchBody, errors=ERRORS),
+    Route(
+        "POST",
+        "/search",
+        post,
+        "Search",
+        TAG,
+        REPLIES,
+        body=SearchBody,
+        errors=(400, 413, 415, 422, 503),
+    ),
+)

@@ -1,0 +1,126 @@
+"""Is it up, what does it do, and how fast: probes, statistics, settings, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from tickertape import __version__, metrics, settings
+from tickertape.services import Services
+from web.bodies import (
+    Alive,
+    Config,
+    Consuming,
+    Flow,
+    FlowBrief,
+    Health,
+    Ready,
+    Stats,
+)
+from web.errors import unavailable
+from web.exchange import reply
+from web.routes import Reply, Route, services_of
+
+
+async def livez(_request: web.Request) -> web.Response:
+    """The event loop answers; nothing else is looked at."""
+    return reply(Alive())
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """200 once partitions are assigned, tables recovered, stores and model up.
+
+    Else 503; ``unready`` says which component is not, and why.
+    """
+    missing = services_of(request).runtime.unready()
+    if missing:
+        why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise unavailable(why, unready=missing)
+    return reply(Ready())
+
+
+def health_of(services: Services) -> Health:
+    """Return the summary that /health, / and the start line show."""
+    runtime = services.runtime
+    missing = runtime.unready()
+    uptime = runtime.stats().get("uptime_seconds")
+    return Health(
+        status="unready" if missing else "paused" if runtime.paused else "ok",
+        version=__version__,
+        summarizer=services.summarizer.name,
+        model=services.runner.embedder.identity,
+        stores=[store.name for store in services.stores],
+        uptime_seconds=uptime,
+        unready=missing,
+        flows=[
+            FlowBrief(name=flow.name, state=flow.state, reason=flow.reason)
+            for flow in runtime.flows()
+        ],
+    )
+
+
+async def health(request: web.Request) -> web.Response:
+    """A summary; 200 even when something is not ready (see /readyz)."""
+    return reply(health_of(services_of(request)))
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Counts since the start, and each flow with rate, lag, and why it is held."""
+    runtime = services_of(request).runtime
+    flows = [Flow(**asdict(flow)) for flow in runtime.flows()]
+    return reply(Stats(**{**runtime.stats(), "paused": runtime.paused, "flows": flows}))
+
+
+async def config(request: web.Request) -> web.Response:
+    """Every setting with its value, default and meaning; secrets are hidden."""
+    described: dict[str, Any] = settings.describe(services_of(request).settings)
+    return reply(Config.model_validate(described))
+
+
+async def start(request: web.Request) -> web.Response:
+    """Consume again. This worker only."""
+    services_of(request).runtime.resume()
+    return consuming(request)
+
+
+async def stop(request: web.Request) -> web.Response:
+    """Stop consuming. This worker only; not kept over a restart."""
+    services_of(request).runtime.pause()
+    return consuming(request)
+
+
+def consuming(request: web.Request) -> web.Response:
+    """Return what the worker does now."""
+    paused = services_of(request).runtime.paused
+    return reply(Consuming(status="paused" if paused else "running"))
+
+
+async def prometheus(request: web.Request) -> web.Response:
+    """Metrics in Prometheus' text format, or OpenMetrics where Accept names it."""
+    services = services_of(request)
+    metrics.observe_flows(services.runtime.flows())
+    metrics.observe_runner(services.runner.counters)
+    body, content_type = metrics.render(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+TAG = "Worker"
+ROUTES = (
+    Route("GET", "/livez", livez, "Alive", TAG, (Reply(200, Alive, "Alive."),)),
+    Route("GET", "/readyz", readyz, "Ready", TAG, (Reply(200, Ready, "Ready."),), errors=(503,)),
+    Route("GET", "/health", health, "Summary", TAG, (Reply(200, Health, "What runs."),)),
+    Route("GET", "/stats", stats, "Statistics", TAG, (Reply(200, Stats, "Counts and flows."),)),
+    Route("GET", "/config", config, "Settings", TAG, (Reply(200, Config, "All settings."),)),
+    Route("POST", "/start", start, "Resume", TAG, (Reply(200, Consuming, "Consuming."),)),
+    Route("POST", "/stop", stop, "Pause", TAG, (Reply(200, Consuming, "Paused."),)),
+    Route(
+        "GET",
+        "/metrics",
+        prometheus,
+        "Metrics",
+        TAG,
+        (Reply(200, None, "Prometheus' exposition format.", "text/plain"),),
+    ),
+)

@@ -1,0 +1,168 @@
+"""A request's documents as one batch: read, checked as a whole, made into records."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from models import FinancialDocument, TextMessage
+from tickertape.decode import Limits
+from tickertape.delivery.record import Outgoing, Record
+from tickertape.encode import batch_status
+from tickertape.errors import PermanentError
+from web.bodies import DocumentBody, DocumentsBody, DocumentsQuery
+from web.errors import invalid
+from web.exchange import JSON_LINES, check, decode, field_errors, media_of, read_bytes, read_json
+from web.routes import services_of
+
+Model = type[FinancialDocument] | type[TextMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Documents that are fit to be sent. ``named`` says that the caller chose the batch's id."""
+
+    id: str
+    named: bool
+    total: int
+    total_named: bool
+    ids: list[str]
+    values: list[bytes]  # JSON, with id and batch_id
+
+
+async def read(request: web.Request, query: DocumentsQuery, model: Model) -> Submission:
+    """Read the body as documents of a topic, whose records are ``model``.
+
+    Raises:
+        Problem: 400, 413, 415, or 422 that names ``documents[i].field``.
+    """
+    raw, envelope = await _documents(request)
+    limits = Limits(services_of(request).settings.text_bytes_max)
+    documents = _check(raw)
+    batch_id = _one_batch(documents, query.batch_id or envelope.get("batch_id"))
+    total = query.total_documents or envelope.get("total_documents")
+    if total is not None and total < len(documents):
+        raise invalid([("total_documents", f"expected at least {len(documents)}, got {total}")])
+    chosen = batch_id or str(uuid.uuid4())
+    ids = [document.id or str(uuid.uuid4()) for document in documents]
+    return Submission(
+        id=chosen,
+        named=batch_id is not None,
+        total=total or len(documents),
+        total_named=total is not None,
+        ids=ids,
+        values=_encode(raw, ids, chosen, model, limits),
+    )
+
+
+def records(
+    batch: Submission, topic: str, headers: Sequence[tuple[str, bytes | None]]
+) -> list[Outgoing]:
+    """Return the documents' records, keyed by id."""
+    return [
+        Outgoing(topic, id.encode(), value, headers)
+        for id, value in zip(batch.ids, batch.values, strict=True)
+    ]
+
+
+def declaration(batch: Submission, topic: str) -> Outgoing:
+    """Return the batch-status record that says how many documents will come."""
+    value = batch_status(
+        batch_id=batch.id,
+        status="queued",
+        total_documents=batch.total,
+        processed_documents=0,
+        error_message=None,
+        timestamp=time.time(),
+    )
+    return Outgoing(topic, batch.id.encode(), value)
+
+
+def location(batch_id: str) -> str:
+    """Return where the batch's progress is."""
+    return f"/ingest-status/{quote(batch_id, safe='')}"
+
+
+async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
+    """Return the raw documents, and what the envelope says of the batch."""
+    if media_of(request) in JSON_LINES:
+        lines = (await read_bytes(request)).split(b"\n")
+        numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
+        raw = [decode(line, f"Line {n}") for n, line in numbered]
+        envelope: dict[str, Any] = {}
+    else:
+        body = await read_json(request)
+        if isinstance(body, dict) and "documents" in body and "text" not in body:
+            listed = body["documents"]
+            raw = listed if isinstance(listed, list) else []
+            # Its own fields are checked here; the documents below, each under its number.
+            some = [{"text": "."}] if raw else listed
+            checked = check(DocumentsBody, {**body, "documents": some})
+            envelope = {
+                "batch_id": checked.batch_id,
+                "total_documents": checked.total_documents,
+            }
+        else:
+            raw = body if isinstance(body, list) else [body]
+            envelope = {}
+    if not raw:
+        raise invalid([("documents", "expected at least one")])
+    return raw, envelope
+
+
+def _check(raw: Sequence[Any]) -> list[DocumentBody]:
+    """Check the fields of every document, so that one answer names all that is wrong."""
+    documents: list[DocumentBody] = []
+    errors: list[tuple[str, str]] = []
+    for index, value in enumerate(raw):
+        try:
+            documents.append(DocumentBody.model_validate(value))
+        except ValidationError as error:
+            errors += field_errors(error, f"documents[{index}]")
+    if errors:
+        raise invalid(errors)
+    return documents
+
+
+def _one_batch(documents: Sequence[DocumentBody], chosen: str | None) -> str | None:
+    """Return the batch that the request, or its documents, name: one for all."""
+    for index, document in enumerate(documents):
+        named = document.batch_id
+        if chosen is None and index == 0:
+            chosen = named
+        elif named is not None and named != chosen:
+            expected = "none, as the first has none" if chosen is None else repr(chosen[:80])
+            raise invalid([(f"documents[{index}].batch_id", f"expected {expected}; one batch")])
+    return chosen
+
+
+def _encode(
+    raw: Sequence[Mapping[str, Any]],
+    ids: Sequence[str],
+    batch_id: str,
+    model: Model,
+    limits: Limits,
+) -> list[bytes]:
+    """Return the records' values, each read once as the worker that gets it will read it."""
+    encoded = []
+    errors: list[tuple[str, str]] = []
+    for index, (document, id) in enumerate(zip(raw, ids, strict=True)):
+        value = orjson.dumps({**document, "id": id, "batch_id": batch_id})
+        record = Record("", 0, 0, id.encode(), value, (), 0)
+        try:
+            model.decode(record, limits)
+        except PermanentError as error:
+            field, _, message = str(error).partition(": ")
+            errors.append((f"documents[{index}].{field}", message))
+        encoded.append(value)
+    if errors:
+        raise invalid(errors)
+    return encoded
