@@ -1,0 +1,153 @@
+"""Texts, documents and pieces of sources: chunk, embed, store, and tell who waits for it.
+
+Three flows over one pipeline, so that each can be held without the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
+from models.base import Model
+from models.embedding_request import COLLECTION as EMBEDDING_REQUESTS
+from models.financial_document import COLLECTION as FINANCIAL_DOCUMENTS
+from models.text_message import COLLECTION as TEXT_MESSAGES
+from tickertape.decode import Limits, key_text
+from tickertape.delivery import headers as h
+from tickertape.delivery.flow import Spec
+from tickertape.delivery.letters import carried
+from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
+from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.routes import routes
+from tickertape.documents import Document
+from tickertape.pipeline import Item, Removal, Result, Verdict
+from tickertape.services import Services
+from tickertape.settings import Settings
+
+PART = "store"
+STATES = {Verdict.REPEAT: State.REPEAT, Verdict.UNCHANGED: State.UNCHANGED}
+
+
+def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
+    """Return the flows: text, documents, requests."""
+
+    def flow(
+        name: str, topic: str, model: type[Model], collection: str, summarised: bool = False
+    ) -> Spec[Item]:
+        limits = Limits(settings.text_bytes_max)
+        parts = (PART, "summary") if summarised else (PART,)
+
+        async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
+            return await embed(works, settings, services(), summarised)
+
+        return Spec(
+            name=name,
+            routes=routes(topic, retries=len(settings.retry_delays_seconds), rekeys=True),
+            decode=lambda record: read(record, model, limits, topic, collection),
+            handle=handle,
+            part=PART,
+            parts_of=lambda _origin: parts,
+            batch_of=batch_of,
+            id_of=id_of,
+            dependencies=tuple(f"store:{name}" for name in settings.stores),
+            window_records=settings.window_records,
+        )
+
+    return [
+        flow("text", settings.topic_text_messages, TextMessage, TEXT_MESSAGES),
+        flow("requests", settings.topic_embedding_requests, EmbeddingRequest, EMBEDDING_REQUESTS),
+        flow(
+            "documents",
+            settings.topic_financial_documents,
+            FinancialDocument,
+            FINANCIAL_DOCUMENTS,
+            summarised=True,
+        ),
+    ]
+
+
+def read(
+    record: Record, model: type[Model], limits: Limits, topic: str, collection: str
+) -> Document | Removal:
+    """Decode a record; a null value deletes its key."""
+    if record.value is None and (id := key_text(record)) is not None:
+        return Removal(topic, id, record.version, record.origin, None, collection)
+    document: Document = model.decode(record, limits).to_document(record)
+    return document
+
+
+def batch_of(item: Item) -> str | None:
+    """Return the batch of an item."""
+    return item.batch_id if isinstance(item, Document | Removal) else item.document.batch_id
+
+
+def id_of(item: Item) -> str:
+    """Return the document id of an item."""
+    if isinstance(item, Removal):
+        return item.id
+    return (item if isinstance(item, Document) else item.document).key.id
+
+
+async def embed(
+    works: Sequence[Work[Item]], settings: Settings, services: Services, summarised: bool
+) -> list[Outcome]:
+    """Bring the stores up to date; one outcome each."""
+    results = await services.pipeline.run([work.item for work in works])
+    embedder = services.runner.embedder
+    outcomes: list[Outcome] = []
+    for work, result in zip(works, results, strict=True):
+        if isinstance(result, Exception):
+            outcomes.append(Failed(result))
+            continue
+        outputs: list[Outgoing] = []
+        if isinstance(work.item, Document):
+            outputs = _embeddings(settings.topic_embeddings, work, result, embedder.name)
+            if summarised:
+                outputs.append(_request(settings.topic_summary_requests, work, result))
+        outcomes.append(Done(outputs, STATES.get(result.verdict, State.DONE)))
+    return outcomes
+
+
+def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> list[Outgoing]:
+    """One record a chunk, with the input's id; nothing for a text that did not change."""
+    document = work.item
+    assert isinstance(document, Document)
+    now = time.time()
+    return [
+        Outgoing(
+            topic,
+            document.key.id.encode(),
+            Embedding(
+                id=document.key.id,
+                original_text=chunk.text,
+                embedding=chunk.vector.tolist(),
+                model_name=model,
+                timestamp=now,
+                embedding_dimension=len(chunk.vector),
+                processing_timestamp=now,
+                input_timestamp=document.timestamp,
+                input_source=document.source,
+                table_name=document.table_name,
+                chunk=chunk.ordinal,
+                chunk_count=len(result.chunks),
+                batch_id=document.batch_id,
+                version=str(document.version),
+                metadata=dict(document.metadata),
+            ).encode(),
+            [(h.OWN, b"1"), *_trace(work.record)],
+        )
+        for chunk in result.chunks
+    ]
+
+
+def _request(topic: str, work: Work[Item], result: Result) -> Outgoing:
+    """A slow LLM must not hold back embedding: summaries have a topic of their own."""
+    document = work.item
+    assert isinstance(document, Document)
+    value = SummaryRequest.of(document, result.content_hash).encode()
+    return Outgoing(topic, document.key.id.encode(), value, carried(work.record))
+
+
+def _trace(record: Record) -> list[tuple[str, bytes | None]]:
+    return [(key, value) for key, value in record.headers if key == h.TRACEPARENT]

@@ -1,0 +1,131 @@
+"""Batches: fold deltas into the table, answer declarations, close what is idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+from typing import Any, Protocol
+
+import structlog
+
+from models import BatchStatus
+from tickertape.decode import Limits, parse
+from tickertape.delivery import headers as h
+from tickertape.delivery import progress
+from tickertape.delivery.flow import Spec
+from tickertape.delivery.outcome import Done, Outcome, Work
+from tickertape.delivery.progress import Delta
+from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.routes import routes
+from tickertape.errors import InvalidRecord, OutageError
+from tickertape.services import Services
+from tickertape.settings import Settings
+
+REPEATS_SECONDS = 30.0
+CLOSE_EVERY_SECONDS = 5.0
+TABLE = "table:batches"
+
+log = structlog.get_logger("tickertape.progress")
+
+Apply = Callable[[Sequence[Delta]], list[Outgoing]]
+Partition = Callable[[str, int], AbstractContextManager[None]]
+
+
+def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[Any]]:
+    """Return the flows: progress (the fold) and declarations.
+
+    ``apply`` folds deltas into the table; ``partition`` is `worker.table_partition`.
+    """
+
+    async def fold(works: Sequence[Work[Delta]]) -> list[Outcome]:
+        """One window at a time, in offset order; each batch is announced once a window."""
+        outcomes: list[Outcome] = []
+        try:
+            for number, group in groupby(works, key=lambda work: work.record.partition):
+                found = list(group)
+                with partition(settings.topic_batch_progress, number):
+                    outputs = apply([work.item for work in found])
+                outcomes += [Done()] * (len(found) - 1)
+                outcomes.append(Done(outputs))
+        except Exception as error:
+            # A retry topic would bring the delta to a worker that does not own its batch.
+            log.exception("fold")
+            raise OutageError(f"the table: {error!r}", dependency=TABLE) from error
+        return outcomes
+
+    async def declare(works: Sequence[Work[Delta | None]]) -> list[Outcome]:
+        topic = settings.topic_batch_progress
+        return [
+            Done([progress.encode(topic, work.item)] if work.item is not None else [])
+            for work in works
+        ]
+
+    return [
+        Spec(
+            name="progress",
+            routes=routes(settings.topic_batch_progress),
+            decode=read_delta,
+            handle=fold,
+            dependencies=(TABLE,),
+            keyed=False,
+            windows=1,
+            window_records=1000,
+        ),
+        Spec(
+            name="declarations",
+            routes=routes(settings.topic_batch_status),
+            decode=read_declaration,
+            handle=declare,
+            keyed=False,
+            windows=1,
+        ),
+    ]
+
+
+def read_delta(record: Record) -> Delta:
+    """Decode a batch-progress record."""
+    try:
+        return progress.decode(parse(record.value), record.timestamp_ms)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidRecord("batch-progress", "a delta", repr(error)) from None
+
+
+def read_declaration(record: Record) -> Delta | None:
+    """Decode a producer's `queued` on batch-status; None for our own and other states."""
+    if record.value is None or record.header(h.OWN) is not None:
+        return None
+    status = BatchStatus.decode(record, Limits())
+    if status.status != "queued":
+        return None
+    return Delta(status.batch_id, total=status.total_documents, declared=True)
+
+
+class Idle(Protocol):
+    """What closing asks of the reader of batch-status."""
+
+    def idle(self, seconds: float, repeats_seconds: float) -> list[dict[str, Any]]: ...
+    def expired(self, hours: float) -> list[str]: ...
+
+
+async def close_idle(settings: Settings, services: Callable[[], Services], reader: Idle) -> None:
+    """Close batches that heard nothing for long, and forget old ones, for ever.
+
+    Any worker may: a close names the last activity it saw, so a late one changes nothing.
+    """
+    while True:
+        await asyncio.sleep(CLOSE_EVERY_SECONDS)
+        closing = list(closings(settings, reader))
+        if closing:
+            await services().publisher.send(closing)
+
+
+def closings(settings: Settings, reader: Idle) -> Iterator[Outgoing]:
+    """Yield the deltas that close and forget batches now."""
+    topic = settings.topic_batch_progress
+    repeats = min(REPEATS_SECONDS, settings.batch_idle_seconds)
+    for batch in reader.idle(settings.batch_idle_seconds, repeats):
+        yield progress.encode(topic, Delta(batch["batch_id"], close=batch["last"]))
+    for batch_id in reader.expired(settings.batch_retention_hours):
+        yield progress.encode(topic, Delta(batch_id, forget=True))

@@ -1,0 +1,53 @@
+"""Tickertape: ``faust -A app worker``. Builds the app from Settings and registers its parts."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    print("app.py is not run by itself: type  faust -A app worker", file=sys.stderr)
+    sys.exit(2)
+
+import commands
+import web
+from agents import embed, progress, summarize, write
+from runtime import Worker
+from tables import batches
+from tickertape import settings as settings_module
+from tickertape.errors import StartError
+from worker import TickertapeApp, table_partition
+
+ROOT = Path(__file__).parent
+
+try:
+    settings = settings_module.load(ROOT)
+except StartError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+
+app = TickertapeApp(settings)
+worker = Worker(app)
+app.lifecycle = worker
+
+if "embed" in settings.roles:
+    for text_spec in embed.specs(settings, lambda: worker.services):
+        worker.add(text_spec)
+if "summarize" in settings.roles:
+    for summary_spec in summarize.specs(settings, lambda: worker.services):
+        worker.add(summary_spec)
+if "write" in settings.roles:
+    for vector_spec in write.specs(settings, lambda: worker.services):
+        worker.add(vector_spec)
+if "progress" in settings.roles:
+    table = batches.declare(app)
+    apply = partial(batches.apply, table, topic=settings.topic_batch_status)
+    for progress_spec in progress.specs(settings, apply, table_partition):
+        worker.add(progress_spec)
+    worker.background.append(
+        lambda: progress.close_idle(settings, lambda: worker.services, worker.batches)
+    )
+
+web.register(app.web_application, lambda: worker.services)
+commands.register(app, worker)

@@ -1,0 +1,280 @@
+"""What Faust must do otherwise. All that knows Faust's insides is here, and nothing else.
+
+Faust 0.15.3 as released loses records; each override names what it guards. Agents never see
+this: they are functions in a `Spec`, and `TickertapeApp.run_flow` binds them to topics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
+
+import faust
+import structlog
+from aiohttp.web import Application, AppRunner
+from faust.streams import _current_event
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP
+
+from tickertape.delivery.flow import Flow
+from tickertape.delivery.record import Record
+from tickertape.delivery.watermark import Leases
+from tickertape.settings import Settings
+from tickertape.topics import RECORD_BYTES_MAX
+
+HOLD_SECONDS = 0.05
+COMMIT_SECONDS_MAX = 3.0
+
+log = structlog.get_logger("tickertape.worker")
+
+
+class Consumer(FaustConsumer):
+    """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606)."""
+
+    app: TickertapeApp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self.app.leases.committable(tp.topic, tp.partition)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Gaps are Faust's way to a watermark; nothing reads them now."""
+
+
+class Lifecycle(Protocol):
+    """What starts and stops with the app (`runtime.Worker`)."""
+
+    async def start(self) -> None:
+        """Before anything is consumed."""
+
+    async def started(self) -> None:
+        """Tables are recovered and partitions assigned."""
+
+    def stop_feeding(self) -> None:
+        """Before the flows are drained."""
+
+    async def close(self) -> None:
+        """After consumer and web server have stopped."""
+
+
+class TickertapeApp(faust.App):
+    """The Faust app, with bounded revoke and shutdown, holds, and our watermark."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lifecycle: Lifecycle | None = None
+        self.leases = Leases()
+        self.flows: list[Flow[Any]] = []
+        self._held: set[TP] = set()
+        self._consuming = False
+        brokers = ";".join(f"kafka://{host}" for host in settings.bootstrap.split(","))
+        super().__init__(
+            settings.app_id,
+            broker=brokers,
+            store="memory://",
+            # Decoding is ours: with another serializer one bad value ends the agent for ever.
+            key_serializer="raw",
+            value_serializer="raw",
+            datadir=str(settings.data_dir / "faust" / str(settings.web_port)),
+            web_bind=settings.web_host,
+            web_host=settings.web_host,
+            web_port=settings.web_port or 6066,
+            web_application_options={"client_max_size": settings.web_body_bytes_max},
+            broker_session_timeout=10.0,
+            broker_heartbeat_interval=1.0,
+            broker_rebalance_timeout=50.0,
+            broker_commit_interval=0.5,
+            # With these a flow that is blocked never stops the one fetch loop of all flows.
+            broker_max_poll_records=100,
+            stream_buffer_maxsize=8192,
+            stream_wait_empty=True,
+            stream_publish_on_commit=False,
+            table_standby_replicas=0,
+            topic_disable_leader=True,
+            topic_replication_factor=1,
+            topic_allow_declare=False,
+            producer_max_request_size=RECORD_BYTES_MAX,
+            producer_linger=0.01,
+            producer_acks=-1,
+            worker_redirect_stdouts=False,
+            web_cors_options={},
+        )
+        self.web_router_enabled = False
+
+    @property
+    def consuming(self) -> bool:
+        """True while partitions are assigned to us."""
+        return self._consuming
+
+    async def on_first_start(self) -> None:
+        self.settings.data_dir.joinpath("faust").mkdir(parents=True, exist_ok=True)
+        self.use_runner()
+        if self.lifecycle is not None:
+            await self.lifecycle.start()
+        await super().on_first_start()
+
+    async def on_started(self) -> None:
+        await super().on_started()
+        if self.lifecycle is not None and not self.should_stop:
+            await self.lifecycle.started()
+
+    async def on_stop(self) -> None:
+        if self.lifecycle is not None:
+            self.lifecycle.stop_feeding()
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        await super().on_shutdown()
+        if self.lifecycle is not None:
+            await self.lifecycle.close()
+
+    # Flows
+
+    def run_flow(self, flow: Flow[Any], topics: Iterable[str]) -> None:
+        """Let a flow work on topics: one agent that only hands records over, and never acks."""
+        self.flows.append(flow)
+        channel = self.topic(*topics, key_serializer="raw", value_serializer="raw")
+
+        async def deliver(stream: Any) -> None:
+            async for event in stream.noack().events():
+                self._deliver(flow, event)
+
+        self.agent(channel, name=f"flow.{flow.spec.name}")(deliver)
+
+    def _deliver(self, flow: Flow[Any], event: Any) -> None:
+        message = event.message
+        if not self._consuming or message.generation_id != self.consumer_generation_id:
+            return  # left over from before a rebalance: it is delivered again
+        route = flow.spec.routes[message.topic]
+        record = Record(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            headers=tuple(message.headers or ()),
+            timestamp_ms=round((message.timestamp or 0) * 1000),
+            trusted=route.internal,
+        )
+        flow.put(record, self.leases.of(record.topic, record.partition), event.ack)
+
+    def lags(self, topic: str) -> list[int]:
+        """Return how many records each of our partitions of a topic is behind."""
+        consumer = self._consumer
+        if consumer is None or not self._consuming:
+            return []
+        found = []
+        for tp in consumer.assignment():
+            if tp.topic == topic:
+                at = self.leases.committable(tp.topic, tp.partition)
+                at = at if at is not None else cast(Any, consumer)._committed_offset[tp] or 0
+                found.append(max((consumer.highwater(tp) or 0) - at, 0))
+        return found
+
+    # Holds
+
+    async def keep_holds(self) -> None:
+        """Hold and release partitions as their flows ask, until the app stops.
+
+        ``pause_partitions`` loses what a drained batch still holds, so this uses the way of
+        Faust's own full buffers. A rebalance undoes any hold: hence every 50 ms.
+        """
+        while not self.should_stop:
+            self.apply_holds()
+            await asyncio.sleep(HOLD_SECONDS)
+
+    def apply_holds(self) -> None:
+        """Apply what the flows want now."""
+        consumer = self._consumer
+        if consumer is None or not self._consuming or self.in_recovery:
+            return
+        wanted = {topic for flow in self.flows if flow.wants_hold for topic in flow.spec.routes}
+        for tp in consumer.assignment():
+            if tp.topic in wanted:
+                consumer.on_buffer_full(tp)
+                self._held.add(tp)
+            elif tp in self._held:
+                consumer.on_buffer_drop(tp)
+                self._held.discard(tp)
+
+    # Revoke and shutdown
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        if not self.should_stop:
+            await self.give_back()
+        await super()._on_partitions_revoked(revoked)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.leases.revoke()
+        self._held.clear()
+        self._consuming = True
+        await super()._on_partitions_assigned(assigned, generation_id)
+
+    async def _stop_consumer(self) -> None:
+        await self.give_back()
+        await super()._stop_consumer()
+
+    async def give_back(self) -> None:
+        """Drain with a bound, commit what is settled, forget the rest (it is delivered again).
+
+        Faust's own wait has no bound: one stuck call would keep the whole group waiting.
+        """
+        if not self._consuming:
+            return
+        self._consuming = False
+        await asyncio.gather(*(flow.drain(self.settings.drain_seconds) for flow in self.flows))
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.consumer.commit(), COMMIT_SECONDS_MAX)
+        self.leases.revoke()
+        for flow in self.flows:
+            flow.revoke()
+        cast(Any, self.consumer)._unacked_messages.clear()
+
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        cast(Any, transport).Consumer = Consumer
+        return transport
+
+    # Web
+
+    @property
+    def web_application(self) -> Application:
+        """The aiohttp application of the worker's web server."""
+        return cast(Application, cast(Any, self.web).web_app)
+
+    def use_runner(self) -> None:
+        """Let shutdown close open streams: aiohttp's default waits for them for a minute."""
+        web = cast(Any, self.web)
+        web._runner = AppRunner(web.web_app, access_log=None, shutdown_timeout=1.0)
+
+
+@contextlib.contextmanager
+def table_partition(topic: str, partition: int) -> Iterator[None]:
+    """Let a Faust table be written outside stream iteration, to this partition's changelog."""
+    event = _Event(topic, partition)
+    token = _current_event.set(cast(Any, _Ref(event)))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
+
+
+class _Event:
+    """As much of an event as a table asks for."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.message = SimpleNamespace(topic=topic, partition=partition)
+
+
+class _Ref:
+    """A weak reference's call, to an event that is kept."""
+
+    def __init__(self, event: _Event) -> None:
+        self._event = event
+
+    def __call__(self) -> _Event:
+        return self._event
