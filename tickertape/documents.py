@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,13 +185,21 @@ def content_hash(document: Document, *, model: str, chunking: str) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in (
         document.text.encode("utf-8", "surrogatepass"),
-        orjson.dumps(document.metadata, option=orjson.OPT_SORT_KEYS),
+        _canonical(document.metadata),
         model.encode(),
         chunking.encode(),
     ):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def _canonical(metadata: Mapping[str, Any]) -> bytes:
+    """The metadata as JSON with sorted keys, integers of any size and lone surrogates too."""
+    try:
+        return orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(metadata, sort_keys=True, default=str).encode()
 
 
 def chunk_id(key: DocumentKey, ordinal: int, model: str) -> uuid.UUID:

@@ -147,7 +147,7 @@ class Flow(Generic[T]):
 
     def put(self, record: Record, lease: Lease, settled: Callable[[], None] | None = None) -> None:
         """Take a record over. ``settled`` is called once its outcome is confirmed."""
-        if not lease.deliver(record.offset):
+        if not self._accepting or not lease.deliver(record.offset):
             return
         self._queue.put(Entry(record, lease, settled))
         self._records += 1
