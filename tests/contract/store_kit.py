@@ -1,0 +1,154 @@
+"""What the contract tests of stores are made of: adapters, operations, vectors.
+
+To test another store, add a factory to `FACTORIES`: a context manager that gets an empty folder,
+starts what the store needs (or skips, saying what is missing), and yields an `Adapter`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tickertape.documents import (
+    Delete,
+    Document,
+    DocumentKey,
+    Origin,
+    Put,
+    StoredChunk,
+    Touch,
+    Vector,
+    Vectors,
+    Version,
+    chunk_id,
+)
+from tickertape.settings import Settings
+from tickertape.stores import open_stores
+from tickertape.stores.base import Hit, Mode, Query, Store
+
+MODEL = "tests/model@fp32"
+DIMENSION = 16
+TOPIC = "text-messages"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A store by its name in `STORES` and its settings; goes to other processes as it is."""
+
+    name: str
+    fields: Mapping[str, Any]
+
+    def store(self) -> Store:
+        """Return a new client of the same store, not started."""
+        return open_stores(Settings(stores=(self.name,), **self.fields))[0]
+
+
+@contextlib.contextmanager
+def sqlite(folder: Path) -> Iterator[Adapter]:
+    yield Adapter("sqlite", {"data_dir": folder})
+
+
+FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {"sqlite": sqlite}
+
+
+def key(id: str, collection: str = "news") -> DocumentKey:
+    return DocumentKey(collection, id)
+
+
+def version(number: int, offset: int = 0) -> Version:
+    return Version(number, offset)
+
+
+def vector_of(text: str, dimension: int = DIMENSION) -> Vector:
+    """A unit vector that depends on the text alone."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    vector = np.random.default_rng(int.from_bytes(digest, "little")).standard_normal(dimension)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def clustered(rows: int, clusters: int, dimension: int, seed: int = 0) -> Vectors:
+    """Unit vectors around random centres, as embeddings of real texts lie."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((clusters, dimension))
+    vectors = centres[random.integers(0, clusters, rows)]
+    vectors = vectors + 0.8 * random.standard_normal((rows, dimension))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def chunks_of(
+    target: DocumentKey,
+    texts: Sequence[str],
+    model: str = MODEL,
+    vectors: Sequence[Vector] | None = None,
+) -> list[StoredChunk]:
+    """Chunks that follow each other in the text."""
+    found: list[StoredChunk] = []
+    start = 0
+    for ordinal, text in enumerate(texts):
+        found.append(
+            StoredChunk(
+                id=chunk_id(DocumentKey("x", "x"), ordinal, repr((target, model))),
+                ordinal=ordinal,
+                text=text,
+                start=start,
+                end=start + len(text),
+                vector=vector_of(text) if vectors is None else vectors[ordinal],
+            )
+        )
+        start += len(text)
+    return found
+
+
+def put(
+    id: str,
+    *texts: str,
+    at: Version | None = None,
+    collection: str = "news",
+    model: str = MODEL,
+    metadata: Mapping[str, Any] | None = None,
+    vectors: Sequence[Vector] | None = None,
+    topic: str = TOPIC,
+    source: str | None = None,
+    batch_id: str | None = None,
+) -> Put:
+    """A Put of one chunk a text."""
+    document = Document(
+        key=key(id, collection),
+        text="".join(texts),
+        version=at or version(1),
+        origin=Origin(topic, 3, 7),
+        metadata=metadata or {},
+        source=source,
+        batch_id=batch_id,
+    )
+    chunks = chunks_of(document.key, texts, model, vectors)
+    return Put(document, f"hash of {len(texts)}", model, chunks)
+
+
+def touch(id: str, at: Version, collection: str = "news") -> Touch:
+    return Touch(key(id, collection), at)
+
+
+def delete(id: str, at: Version, collection: str = "news", topic: str = TOPIC) -> Delete:
+    return Delete(key(id, collection), at, Origin(topic, 3, 9), batch_id="b-delete")
+
+
+async def dense(store: Store, vector: Vector, limit: int = 10, **more: Any) -> list[Hit]:
+    return await store.search(
+        Query(Mode.DENSE, limit, vector=vector, **{"model": MODEL, **more}),
+    )
+
+
+async def keyword(store: Store, text: str, limit: int = 10, **more: Any) -> list[Hit]:
+    return await store.search(Query(Mode.KEYWORD, limit, text=text, **more))
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.key.id for hit in hits]

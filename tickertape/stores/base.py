@@ -1,0 +1,130 @@
+"""The contract every store keeps. `tests/contract/test_stores.py` runs against each of them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from tickertape.documents import (
+    Applied,
+    DocumentKey,
+    Head,
+    Operation,
+    StoredChunk,
+    StoredSummary,
+    Vector,
+)
+
+
+class Mode(enum.Enum):
+    """How a store is asked. Hybrid is made of both, by `tickertape.search`."""
+
+    DENSE = "dense"
+    KEYWORD = "keyword"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search. ``filters`` match metadata fields: equal to the value, or to one of a list.
+
+    A dotted name reaches into nested metadata. ``vector`` is set for DENSE, ``text`` for KEYWORD.
+    """
+
+    mode: Mode
+    limit: int
+    text: str = ""
+    vector: Vector | None = None
+    model: str | None = None  # with precision; only chunks of this model are compared
+    collection: str | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One chunk found. ``score`` grows with relevance: cosine for dense, BM25 for keyword."""
+
+    key: DocumentKey
+    ordinal: int
+    chunk_count: int
+    text: str
+    score: float
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """All that a store holds of one document."""
+
+    head: Head
+    metadata: Mapping[str, Any]
+    source: str | None
+    model: str | None
+    chunks: Sequence[StoredChunk]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a store holds."""
+
+    documents: int
+    chunks: int
+
+
+class Store(Protocol):
+    """Documents, chunks with vectors, heads. Every method is off the event loop.
+
+    Errors: `OutageError` when the store cannot be reached or is overloaded, `TransientError`
+    when a call failed and may pass, `PermanentError` for input it will never take.
+    """
+
+    name: str
+
+    async def start(self) -> None:
+        """Open, create what is missing. Raises `StoreError` when it cannot."""
+
+    async def stop(self) -> None:
+        """Close. Safe to call twice."""
+
+    async def ping(self) -> None:
+        """Raise when the store is not usable now."""
+
+    async def heads(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
+        """Return the heads there are (deleted ones too); a key without a head is absent."""
+
+    async def apply(self, operations: Sequence[Operation]) -> list[Applied | Exception]:
+        """Do the operations in order; one result each, an exception for one that failed alone.
+
+        An operation whose version is older than the head's changes nothing and is SUPERSEDED;
+        one of the same version is applied again. `Put` replaces the document's chunks, whatever
+        model they were made with. Where the store has transactions, all is one.
+        A `Touch` of a missing head changes nothing and is APPLIED.
+        """
+
+    async def written_by(self, topic: str, id: str) -> list[DocumentKey]:
+        """Return the documents of this id that records of ``topic`` wrote (origin's topic),
+        in every collection; deleted ones too."""
+
+    async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+        """Return what is stored under the id, one entry a collection, chunks in order."""
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Return at most ``query.limit`` chunks, best first."""
+
+    async def count(self, collection: str | None = None) -> Counts:
+        """Return how many documents (not deleted) and chunks there are."""
+
+    async def expire(self, deleted_before: float) -> int:
+        """Forget heads deleted before this time (epoch seconds); return how many."""
+
+
+@runtime_checkable
+class SummaryLedger(Protocol):
+    """A store that also remembers summaries; the first such store configured is used."""
+
+    async def summaries(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
+        """Return the summaries there are."""
+
+    async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
+        """Write them; an older version never replaces a newer one."""

@@ -1,0 +1,147 @@
+"""What reads the database, less the search. Every function runs on a reader's connection."""
+
+# ruff: noqa: S608 -- statements are made of constants; values are bound
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+import numpy as np
+
+from tickertape.documents import (
+    DocumentKey,
+    Head,
+    Origin,
+    StoredChunk,
+    StoredSummary,
+    Version,
+)
+from tickertape.stores.base import Counts, StoredDocument
+from tickertape.stores.sqlite import values
+
+HEAD = (
+    "id, collection, key, version, content_version, content_hash, chunk_count, deleted,"
+    ' topic, "partition", "offset", batch_id, updated_at'
+)
+
+
+@contextmanager
+def snapshot(db: apsw.Connection) -> Iterator[None]:
+    """All statements inside see the same state."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def probe(db: apsw.Connection) -> None:
+    """Read something."""
+    db.execute("SELECT id FROM documents LIMIT 1").fetchall()
+
+
+def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
+    """Return the heads there are."""
+    sql = f"SELECT {HEAD} FROM documents WHERE collection = ? AND key = ?"
+    found = (_head(row) for row in db.executemany(sql, map(_key, keys)))
+    return {head.key: head for head in found}
+
+
+def written_by(db: apsw.Connection, topic: str, id: str) -> list[DocumentKey]:
+    """Return the documents of this id whose head comes from the topic."""
+    rows = db.execute(
+        "SELECT collection FROM documents WHERE key = ? AND topic = ? ORDER BY collection",
+        (values.bind(id), values.bind(topic)),
+    )
+    return [DocumentKey(values.unbind(collection), id) for (collection,) in rows]
+
+
+def document(db: apsw.Connection, id: str, collection: str | None) -> list[StoredDocument]:
+    """Return what is stored under the id, by collection."""
+    sql = f"SELECT {HEAD}, source, model, metadata FROM documents WHERE key = ?1"
+    if collection is not None:
+        sql += " AND collection = ?2"
+    bindings = tuple(values.bind(part) for part in (id, collection) if part is not None)
+    with snapshot(db):
+        rows: list[Any] = db.execute(f"{sql} ORDER BY collection", bindings).fetchall()
+        return [
+            StoredDocument(
+                head=_head(row[:-3]),
+                metadata=values.load(row[-1]),
+                source=values.unbind(row[-3]),
+                model=values.unbind(row[-2]),
+                chunks=_chunks(db, row[0]),
+            )
+            for row in rows
+        ]
+
+
+def count(db: apsw.Connection, collection: str | None) -> Counts:
+    """Count documents that are not deleted, and their chunks."""
+    sql = "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE deleted = 0"
+    if collection is None:
+        row = db.execute(sql).fetchone()
+    else:
+        row = db.execute(f"{sql} AND collection = ?", (values.bind(collection),)).fetchone()
+    assert row is not None
+    return Counts(documents=row[0], chunks=row[1])
+
+
+def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
+    """Return the summaries there are."""
+    sql = (
+        "SELECT collection, key, version, content_hash, result FROM summaries"
+        " WHERE collection = ? AND key = ?"
+    )
+    found = [
+        StoredSummary(
+            key=DocumentKey(values.unbind(collection), values.unbind(id)),
+            version=Version.parse(version),
+            content_hash=content_hash,
+            result=values.load(result),
+        )
+        for collection, id, version, content_hash, result in db.executemany(sql, map(_key, keys))
+    ]
+    return {summary.key: summary for summary in found}
+
+
+def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
+    rows = db.execute(
+        'SELECT c.uuid, c.ordinal, p.text, c.start, c."end", p.vector'
+        " FROM chunks c JOIN passages p ON p.id = c.id WHERE c.document = ? ORDER BY c.ordinal",
+        (document,),
+    )
+    return [
+        StoredChunk(
+            id=uuid.UUID(bytes=id),
+            ordinal=ordinal,
+            text=values.unbind(text),
+            start=start,
+            end=end,
+            vector=np.frombuffer(vector, dtype=np.float32),
+        )
+        for id, ordinal, text, start, end, vector in rows
+    ]
+
+
+def _head(row: Sequence[Any]) -> Head:
+    return Head(
+        key=DocumentKey(values.unbind(row[1]), values.unbind(row[2])),
+        version=Version.parse(row[3]),
+        content_version=Version.parse(row[4]),
+        content_hash=row[5],
+        chunk_count=row[6],
+        deleted=bool(row[7]),
+        origin=Origin(values.unbind(row[8]), row[9], row[10]),
+        batch_id=values.unbind(row[11]),
+        updated_at=row[12],
+    )
+
+
+def _key(key: DocumentKey) -> tuple[str | bytes | None, str | bytes | None]:
+    return values.bind(key.collection), values.bind(key.id)

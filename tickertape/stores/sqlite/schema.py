@@ -1,0 +1,143 @@
+"""The tables of tickertape.db, and opening a connection to it.
+
+Narrow tables stand beside wide ones so that what is scanned is small: `chunks` (sign bits, read
+whole when a worker first searches) beside `passages` (vectors and text, read by id).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+VERSION = 1  # PRAGMA user_version
+TITLE_WEIGHT = 2.0  # of the FTS column made of title, company, ticker, against 1 of the passage
+
+DDL = """
+-- The heads. Versions are text ("number.offset"): a producer's own version may be any integer.
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY,
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version TEXT NOT NULL,
+    content_version TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    chunk_count INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    "partition" INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    batch_id TEXT,
+    updated_at REAL NOT NULL,
+    source TEXT,
+    model TEXT,
+    metadata TEXT NOT NULL,
+    UNIQUE (collection, key)
+);
+CREATE INDEX documents_key ON documents (key, topic);
+CREATE INDEX documents_counts ON documents (deleted, collection, chunk_count);
+CREATE INDEX documents_expiry ON documents (updated_at) WHERE deleted;
+
+-- Metadata leaf by leaf (see `values.leaves`): what filters look up.
+CREATE TABLE fields (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    document INTEGER NOT NULL,
+    PRIMARY KEY (name, value, document)
+) WITHOUT ROWID;
+CREATE INDEX fields_document ON fields (document);
+
+-- A model with its precision. Vectors of two spaces are never compared.
+CREATE TABLE spaces (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    model TEXT NOT NULL UNIQUE,
+    dimension INTEGER NOT NULL
+);
+
+-- AUTOINCREMENT: a changed chunk gets a new, greater id, so readers follow by "id > last seen".
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    space INTEGER NOT NULL,
+    uuid BLOB NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    bits BLOB NOT NULL,
+    UNIQUE (document, ordinal)
+);
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY,
+    vector BLOB NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE TABLE removals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    chunk INTEGER NOT NULL
+);
+
+-- Contentless: the passage is kept once, in `passages`. Row ids are the chunks'.
+CREATE VIRTUAL TABLE passages_fts USING fts5 (
+    text, title, content='', contentless_delete=1, tokenize='porter unicode61'
+);
+
+CREATE TABLE summaries (
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    result TEXT NOT NULL,
+    PRIMARY KEY (collection, key)
+);
+"""
+
+
+def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
+    """Open the file, made if missing. ``wait`` is SQLite's busy handler: it gets how often it was
+    called for this lock, waits, and returns False to give up (`apsw.BusyError`).
+
+    synchronous=FULL: a commit that was confirmed survives a power cut, since a Kafka offset is
+    committed on the strength of it.
+    """
+    connection = apsw.Connection(str(path))
+    connection.set_busy_handler(wait)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-8000"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def create(connection: apsw.Connection) -> None:
+    """Create what is missing; several workers may do this at the same time.
+
+    Raises:
+        ValueError: the file was written by a newer Tickertape, or is some other database.
+    """
+    with transaction(connection):
+        version = connection.pragma("user_version")
+        if version == VERSION:
+            return
+        if version != 0:
+            raise ValueError(f"its schema is {version}, this Tickertape reads {VERSION}")
+        if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
+            raise ValueError("it is another program's database")
+        connection.execute(DDL)
+        connection.execute(
+            "INSERT INTO passages_fts (passages_fts, rank) VALUES ('rank', ?)",
+            (f"bm25(1.0, {TITLE_WEIGHT})",),
+        )
+        connection.pragma("user_version", VERSION)
+
+
+@contextmanager
+def transaction(db: apsw.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE, so that what is read inside is not overtaken by another writer."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # some errors, disk full among them, have rolled back already
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,96 @@
+"""`Store` and `SummaryLedger` over SQLite: each method hands one function to a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tickertape.documents import Applied, DocumentKey, Head, Operation, StoredSummary
+from tickertape.errors import OutageError
+from tickertape.settings import Settings
+from tickertape.stores.base import Counts, Hit, Query, StoredDocument
+from tickertape.stores.sqlite import read, write
+from tickertape.stores.sqlite.query import Searcher
+from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
+
+FILE = "tickertape.db"
+
+
+class SqliteStore:
+    """One file, ``TICKERTAPE_DATA_DIR``/tickertape.db, shared by the workers of a machine.
+
+    A call of `apply` is one transaction. Several processes may write; SQLite lets one at a time,
+    the others wait (`threads.BUSY_SECONDS`), then raise `OutageError`.
+    """
+
+    name = "sqlite"
+
+    def __init__(self, settings: Settings) -> None:
+        self.path = settings.data_dir / FILE
+        self._threads: Threads | None = None
+        self._searcher = Searcher()
+
+    async def start(self) -> None:
+        """Open the file, made if missing. Raises `StoreError` when it cannot."""
+        if self._threads is not None:
+            return
+        threads = Threads(self.path)
+        try:
+            await threads.open()
+        except BaseException:
+            await threads.close()
+            raise
+        self._threads = threads
+
+    async def stop(self) -> None:
+        """Finish the transaction that runs and close. Safe to call twice."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await threads.close()
+        self._searcher = Searcher()
+
+    async def ping(self) -> None:
+        """Raise `OutageError` when the file is gone, replaced, or cannot be read."""
+        threads = self._open()
+        await threads.read(threads.check_file)
+        await threads.read(read.probe)
+
+    async def heads(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
+        """Return the heads there are (deleted ones too)."""
+        return await self._open().read(read.heads, keys)
+
+    async def apply(self, operations: Sequence[Operation]) -> list[Applied | Exception]:
+        """Do the operations in order, in one transaction; one result each."""
+        return await self._open().write(write.apply, operations) if operations else []
+
+    async def written_by(self, topic: str, id: str) -> list[DocumentKey]:
+        """Return the documents of this id that records of the topic wrote."""
+        return await self._open().read(read.written_by, topic, id)
+
+    async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+        """Return what is stored under the id, one entry a collection."""
+        return await self._open().read(read.document, id, collection)
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Return at most ``query.limit`` chunks, best first."""
+        return await self._open().read(self._searcher.search, query)
+
+    async def count(self, collection: str | None = None) -> Counts:
+        """Return how many documents and chunks there are."""
+        return await self._open().read(read.count, collection)
+
+    async def expire(self, deleted_before: float) -> int:
+        """Forget heads deleted before this time (epoch seconds)."""
+        return await self._open().write(write.expire, deleted_before)
+
+    async def summaries(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
+        """Return the summaries there are."""
+        return await self._open().read(read.summaries, keys)
+
+    async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
+        """Write them; an older version never replaces a newer one."""
+        await self._open().write(write.save_summaries, list(summaries))
+
+    def _open(self) -> Threads:
+        if self._threads is None:
+            raise OutageError("the store is not started", dependency=DEPENDENCY)
+        return self._threads

@@ -1,0 +1,158 @@
+"""Connections and the threads they belong to: one writer, a few readers, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from tickertape.errors import OutageError, PermanentError, StoreError, TransientError
+from tickertape.stores.sqlite import schema
+
+T = TypeVar("T")
+
+READERS = 4
+BUSY_SECONDS = 20.0  # how long a writer waits for another process' transaction
+BUSY_STEP_SECONDS = 0.005
+DEPENDENCY = "store:sqlite"
+
+# The database or its disk is at fault, for everybody.
+OUTAGES = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.InterruptError,
+    apsw.ConnectionClosedError,
+)
+
+
+class Threads:
+    """Runs functions ``(connection, *args)`` on the writer's thread or on a reader's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stopping = threading.Event()
+        self._writer = _Pool(1, "sqlite-writer", self._connect)
+        self._readers = _Pool(READERS, "sqlite-reader", self._connect)
+
+    async def open(self) -> None:
+        """Open the writer's connection and create the tables.
+
+        Raises:
+            StoreError: the file cannot be opened, or is not ours.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            await self._writer.run(schema.create, ())
+            found = self._path.stat()
+        except (apsw.Error, OSError, ValueError) as error:
+            raise StoreError(f"cannot open the store {self._path}: {error}") from error
+        self._identity = (found.st_dev, found.st_ino)
+
+    async def write(self, function: Callable[..., T], *args: object) -> T:
+        """Run on the writer's connection, one call after the other."""
+        with self._translated():
+            return await self._writer.run(function, args)
+
+    async def read(self, function: Callable[..., T], *args: object) -> T:
+        """Run on one of the readers' connections."""
+        with self._translated():
+            return await self._readers.run(function, args)
+
+    async def close(self) -> None:
+        """End the threads and close. A transaction that runs is finished, a search is cut.
+
+        The writer closes last: the last connection to close moves the WAL into the file.
+        """
+        self._stopping.set()
+        await asyncio.to_thread(self._readers.close, interrupt=True)
+        await asyncio.to_thread(self._writer.close, interrupt=False)
+
+    def check_file(self, _: apsw.Connection) -> None:
+        """Raise where the file was removed or replaced under us: writes to it would be lost."""
+        try:
+            now = self._path.stat()
+        except OSError as error:
+            raise OutageError(f"{self._path}: {error.strerror}", dependency=DEPENDENCY) from None
+        if (now.st_dev, now.st_ino) != self._identity:
+            raise OutageError(f"{self._path} was replaced", dependency=DEPENDENCY)
+
+    def _connect(self) -> apsw.Connection:
+        return schema.connect(self._path, self._busy_handler())
+
+    def _busy_handler(self) -> Callable[[int], bool]:
+        """Waits in short steps, which a stopping store gives up at once."""
+        deadline = 0.0
+
+        def wait(calls: int) -> bool:
+            nonlocal deadline
+            now = time.monotonic()
+            if calls == 0:
+                deadline = now + BUSY_SECONDS
+            return now < deadline and not self._stopping.wait(BUSY_STEP_SECONDS)
+
+        return wait
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours."""
+        if self._stopping.is_set():
+            raise OutageError("the store is closed", dependency=DEPENDENCY)
+        try:
+            yield
+        except OUTAGES as error:
+            kind = type(error).__name__.removesuffix("Error")
+            raise OutageError(f"{self._path}: {kind}: {error}", dependency=DEPENDENCY) from error
+        except apsw.Error as error:
+            raise TransientError(f"{self._path}: {error}", dependency=DEPENDENCY) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PermanentError(f"store sqlite: {type(error).__name__}: {error}") from error
+
+
+class _Pool:
+    """Threads with a connection each, opened at a thread's first call."""
+
+    def __init__(self, size: int, name: str, connect: Callable[[], apsw.Connection]) -> None:
+        self._executor = ThreadPoolExecutor(size, name)
+        self._connect = connect
+        self._local = threading.local()
+        self._connections: list[apsw.Connection] = []
+        self._closing = False
+
+    async def run(self, function: Callable[..., T], args: Sequence[object]) -> T:
+        """Call ``function(connection, *args)`` on a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._call, function, args)
+
+    def close(self, *, interrupt: bool) -> None:
+        """Fail what is queued, wait for what runs, or interrupt it; close. Blocks."""
+        self._closing = True
+        for connection in self._connections if interrupt else ():
+            connection.interrupt()
+        self._executor.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+
+    def _call(self, function: Callable[..., T], args: Sequence[object]) -> T:
+        if self._closing:
+            raise apsw.ConnectionClosedError("the store is closed")
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            self._connections.append(connection)
+        return function(connection, *args)
