@@ -1,0 +1,122 @@
+"""The chat client under summaries and answers: streams; and the double it is tested on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests import fixtures_model
+from tests.llm_double import LlmDouble
+from tickertape.errors import ErrorClass, OutageError, classify
+from tickertape.settings import Settings
+from tickertape.summarize import open_summarizer
+from tickertape.summarize.base import SummaryRequest
+from tickertape.summarize.chat import ChatClient
+
+KEY = "sk-hush-7f3a9"
+REPORT = "Good morning and thank you all for joining us. Third-quarter revenue was $1.2 billion."
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[LlmDouble]:
+    async with LlmDouble() as double:
+        yield double
+
+
+async def test_a_key_that_the_server_repeats_is_masked() -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"error": f"bad key {request.headers['authorization']}"})
+
+    client = ChatClient("http://llm/v1", "m", key=KEY)
+    await client.start()
+    assert client._client is not None
+    client._client._transport = httpx.MockTransport(echo)
+    client._client._mounts.clear()
+    with pytest.raises(OutageError, match=r"bad key Bearer \*\*\*"):
+        await client.complete([{"role": "user", "content": "?"}], 5)
+    await client.stop()
+
+
+# Streams, which `tickertape.answer` uses
+
+
+async def test_a_stream(double: LlmDouble) -> None:
+    client = ChatClient(double.url, double.model)
+    pieces = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    assert len(pieces) > 1
+    assert "".join(pieces) == "Good morning and thank you all for joining us."
+    await client.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("stream_error", ErrorClass.TRANSIENT),
+        ("stream_cut", ErrorClass.TRANSIENT),
+        ("stream_mid_chunk", ErrorClass.TRANSIENT),
+        ("stream_empty", ErrorClass.TRANSIENT),
+        ("stream_abort", ErrorClass.TRANSIENT),
+        ("reset", ErrorClass.TRANSIENT),
+        ("busy", ErrorClass.OUTAGE),
+        ("too_long", ErrorClass.PERMANENT),
+    ],
+)
+async def test_a_stream_that_does_not_end_well(
+    double: LlmDouble, kind: str, expected: ErrorClass
+) -> None:
+    client = ChatClient(double.url, double.model, concurrency=1)
+    double.control(faults=[{"kind": kind}])
+    with pytest.raises(Exception) as caught:  # noqa: PT011  the class is what is looked at
+        async for _ in client.stream([{"role": "user", "content": REPORT}], 99):
+            pass
+    assert classify(caught.value) is expected
+    # Its slot is free again.
+    assert [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    await client.stop()
+
+
+async def test_closing_a_stream_ends_the_request(double: LlmDouble) -> None:
+    client = ChatClient(double.url, double.model, concurrency=1)
+    double.control(faults=[{"kind": "hold"}])
+    stream = client.stream([{"role": "user", "content": REPORT}], 99)
+    first = asyncio.ensure_future(anext(stream))
+    await double.until(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await double.until(1, "disconnected")
+    await client.stop()
+
+
+# The double as a process
+
+
+async def test_the_double_runs_as_a_process_and_is_steered() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.llm_double", "--model", "m"),
+        cwd=fixtures_model.ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        llm = open_summarizer(Settings(llm_url=url, llm_model="m"), None)  # type: ignore[arg-type]
+        control = url.replace("/v1", "/control")
+        async with httpx.AsyncClient() as client:
+            wanted = {"faults": [{"kind": "rate_limited", "retry_after": 4}], "answer": "Fine."}
+            assert (await client.post(control, json=wanted)).status_code == 200
+            with pytest.raises(OutageError) as caught:
+                await llm.summarize(SummaryRequest("1", REPORT))
+            assert caught.value.retry_after == 4.0
+            assert (await llm.summarize(SummaryRequest("1", REPORT))).text == "Fine."
+            counts = (await client.get(control)).json()["counts"]
+            assert counts == {"rate_limited": 1, "answered": 1}
+            assert (await client.post(control, json={"faults": [{"kind": "?"}]})).status_code == 400
+        await llm.stop()
+    finally:
+        process.terminate()
+        await process.wait()

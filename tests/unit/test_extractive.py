@@ -1,0 +1,210 @@
+"""Extractive summaries: which sentences, and what holds whatever the text is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickertape.chunking import sentences
+from tickertape.documents import Vectors
+from tickertape.embed.base import Tokens
+from tickertape.embed.runner import Runner
+from tickertape.errors import InvalidRecord
+from tickertape.summarize.base import SummaryRequest
+from tickertape.summarize.extractive import ExtractiveSummarizer
+from tickertape.summarize.numbers import unsupported
+from tickertape.summarize.pieces import pieces
+from tickertape.summarize.salience import is_financial, judge
+from tickertape.summarize.selection import PLAIN_CANDIDATES, SENTENCE_CHARACTERS_MAX
+
+
+class WordVectors:
+    """A deterministic model: a text's vector is the sum of its words', hashed."""
+
+    name, precision, identity = "words", "fp32", "words@fp32"
+    dimension, max_tokens, special_tokens = 64, 32, 2
+
+    def __init__(self) -> None:
+        self.longest = self.embedded = 0
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        return [Tokens([crc32(w.encode()) for w in t.lower().split()], []) for t in texts]
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:
+        self.longest = max(self.longest, *map(len, sequences))
+        self.embedded += len(sequences)
+        vectors = np.full((len(sequences), self.dimension), 1e-3, np.float32)
+        for row, ids in zip(vectors, sequences, strict=True):
+            for token in ids:
+                row[token % self.dimension] += 1.0
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[Runner]:
+    runner = Runner(WordVectors(), 1024)
+    await runner.start()
+    yield runner
+    await runner.stop()
+
+
+async def summary_of(runner: Runner, text: str, count: int = 3, **metadata: object) -> str:
+    summarizer = ExtractiveSummarizer(runner, count)
+    result = await summarizer.summarize(SummaryRequest("1", text, metadata))
+    assert result.verbatim
+    assert result.model_name == summarizer.name == "extractive/words@fp32"
+    return result.text
+
+
+CALL = [
+    "Good morning, and thank you for joining us today.",
+    "With me are our chief executive and our chief financial officer.",
+    "We are very proud of our team and of what it has done.",
+    "Third-quarter revenue was $1.2 billion, up 8 percent from a year ago.",
+    "Our people in the stores worked hard through the season.",
+    "Adjusted earnings per share were $2.31, compared with $2.02 last year.",
+    "Sales in the Europe segment were $90 million after charges related to restructuring.",
+    "We now expect full-year earnings per share between $8.90 and $9.10.",
+    "Operator, we are ready for questions.",
+]
+
+
+async def test_a_report_is_told_by_its_figures(runner: Runner) -> None:
+    assert await summary_of(runner, " ".join(CALL)) == " ".join([CALL[3], CALL[5], CALL[7]])
+
+
+async def test_another_text_is_told_by_its_middle_of_meaning(runner: Runner) -> None:
+    text = [
+        "The old harbour bridge will close for repairs in spring.",
+        "A cat was seen.",
+        "Repairs of the harbour bridge take the whole spring, the city said.",
+        "Lunch costs little at the market nearby on most days of summer.",
+        "While the bridge is closed for repairs, ferries cross the harbour.",
+    ]
+    assert await summary_of(runner, " ".join(text), 2) == f"{text[0]} {text[2]}"
+
+
+async def test_whitespace_inside_a_sentence_is_left_as_it_is(runner: Runner) -> None:
+    text = " ".join(CALL).replace("revenue was $1.2 billion", "revenue  was\u00a0$1.2\nbillion")
+    summary = await summary_of(runner, text, 1, document_type="earnings call")
+    assert summary in text
+
+
+@pytest.mark.parametrize("text", ["Up.", "  One. Two. Three.\n", "No end", "...", "日本語。"])
+async def test_a_short_text_is_its_own_summary(runner: Runner, text: str) -> None:
+    assert await summary_of(runner, text) == text.strip()
+
+
+async def test_nothing_to_summarise(runner: Runner) -> None:
+    with pytest.raises(InvalidRecord, match="text: expected"):
+        await summary_of(runner, " \n\t")
+
+
+async def test_what_is_said_twice_is_not_chosen_twice(runner: Runner) -> None:
+    said = "Earnings per share were $2.31 in the third quarter."
+    text = " ".join([said, said.upper(), *CALL, said, said])
+    assert (await summary_of(runner, text)).lower().count("$2.31 in the third quarter") == 1
+    assert await summary_of(runner, "Same here. Same here. Same here. Same here.") == "Same here."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 300_000,
+        "7" * 300_000,
+        "$1 " * 100_000,
+        "word " * 60_000,
+        "per share " * 30_000,
+        "Revenue was $5 million.\n" * 12_000,
+        " ".join(f"Revenue was ${i} million in quarter {i}." for i in range(8_000)),
+        " ".join(f"This is what happened on day {i}." for i in range(8_000)),
+    ],
+    ids=["one word", "one number", "figures", "no ends", "no ends 2", "same", "report", "diary"],
+)
+async def test_a_huge_text_costs_a_bounded_number_of_embeddings(text: str) -> None:
+    model = WordVectors()
+    runner = Runner(model, 1024)
+    await runner.start()
+    try:
+        summary = await summary_of(runner, text)
+    finally:
+        await runner.stop()
+    assert 0 < len(summary) <= 3 * SENTENCE_CHARACTERS_MAX + 2
+    assert model.embedded <= PLAIN_CANDIDATES + 10  # and the prototypes
+    assert model.longest <= model.max_tokens - model.special_tokens
+
+
+async def test_a_summary_of_many_sentences(runner: Runner) -> None:
+    text = [f"Earnings per share were ${i}.50 in quarter {i}." for i in range(120)]
+    chosen = await ExtractiveSummarizer(runner, 50).select(SummaryRequest("1", " ".join(text)))
+    assert len(chosen) == 50
+    assert chosen == [s for s in text if s in chosen]
+
+
+async def test_the_loop_stays_free_while_rules_run(runner: Runner) -> None:
+    work = asyncio.ensure_future(summary_of(runner, " ".join(CALL) * 500))
+    turns = 0
+    while not work.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 10
+
+
+@given(st.text(alphabet="ab1 $.\n\u00e9", max_size=400), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_each_sentence_is_verbatim_and_in_order(text: str, count: int) -> None:
+    async def check() -> None:
+        runner = Runner(WordVectors(), 256)
+        await runner.start()
+        try:
+            if not text.strip():
+                return
+            chosen = await ExtractiveSummarizer(runner, count).select(SummaryRequest("1", text))
+        finally:
+            await runner.stop()
+        at = 0
+        for sentence in chosen:
+            at = text.index(sentence, at) + len(sentence)
+        assert 1 <= len(chosen) <= count
+        assert unsupported(" ".join(chosen), [text]) == ()
+
+    asyncio.run(check())
+
+
+@given(st.text(max_size=600), st.integers(1, 50))
+def test_pieces_are_bounded_and_lose_nothing_but_spaces(text: str, limit: int) -> None:
+    spans = pieces(text, limit)
+    assert all(0 < end - start <= limit for start, end in spans)
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+    assert "".join("".join(text[a:b] for a, b in spans).split()) == "".join(text.split())
+    if all(end - start <= limit for start, end in sentences(text)):
+        assert spans == sentences(text)
+
+
+def test_salience() -> None:
+    ranked = sorted(CALL, key=lambda s: -judge(s).points)
+    assert set(ranked[:3]) == {CALL[3], CALL[5], CALL[7]}
+    assert not judge(CALL[0]).reports
+    assert judge(CALL[5]).reports
+    # The same said at great length counts less.
+    assert judge(CALL[5]).points > judge(CALL[5] + " and so on" * 60).points
+
+
+def test_what_is_financial() -> None:
+    prose = [judge(s) for s in ["The bridge is closed.", "It cost $4 million."] * 50]
+    assert is_financial([judge(s) for s in CALL], {})
+    assert not is_financial(prose, {"document_type": "10-K"})
+    one = [*prose, judge("Net income was $4 million.")]
+    assert not is_financial(one, {})
+    assert is_financial(one, {"document_type": "10-K"})
+    assert not is_financial(one, {"document_type": ["news"]})

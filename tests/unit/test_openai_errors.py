@@ -1,0 +1,174 @@
+"""What each refusal of an LLM server becomes, and cutting a document for a short context."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import llm_bodies
+from tickertape.errors import (
+    ErrorClass,
+    OutageError,
+    Rejected,
+    SettingsError,
+    TickertapeError,
+    Timeout,
+    classify,
+)
+from tickertape.summarize import prompts
+from tickertape.summarize.chat import ChatClient
+from tickertape.summarize.chat_errors import (
+    Problem,
+    PromptTooLong,
+    answer_error,
+    retry_after,
+    transport_error,
+)
+from tickertape.summarize.reading import estimate, split
+
+
+def error_of(kind: str, **headers: str) -> TickertapeError:
+    answer = llm_bodies.FAULTS[kind]
+    return answer_error(answer.status, Problem.read(answer.body.encode()), headers, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        *((kind, ErrorClass.OUTAGE) for kind in ("busy", "backlog", "scaling", "html_503")),
+        *((kind, ErrorClass.OUTAGE) for kind in ("rate_limited", "unauthorized", "forbidden")),
+        *((kind, ErrorClass.OUTAGE) for kind in ("no_model", "not_found", "not_allowed")),
+        *((kind, ErrorClass.TRANSIENT) for kind in ("engine_dead", "draining", "empty_500")),
+        *((kind, ErrorClass.TRANSIENT) for kind in ("text_500", "html_502", "empty_504")),
+        *((kind, ErrorClass.PERMANENT) for kind in ("bad_json", "missing_messages")),
+        *((kind, ErrorClass.PERMANENT) for kind in ("bad_grammar", "unprocessable")),
+    ],
+)
+def test_class_of_each_refusal(kind: str, expected: ErrorClass) -> None:
+    assert classify(error_of(kind)) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [("too_long", 256), ("too_long_text", 256), ("max_tokens", 256), ("too_long_llama_cpp", None)],
+)
+def test_too_long_tells_the_limit(kind: str, limit: int | None) -> None:
+    error = error_of(kind)
+    assert isinstance(error, PromptTooLong)
+    assert isinstance(error, Rejected)
+    assert error.limit == limit
+
+
+def test_a_wrong_setting_is_named() -> None:
+    assert "LLM_API_KEY" in str(error_of("unauthorized"))
+    assert "MODEL_NAME" in str(error_of("no_model"))
+    assert "`nope` does not exist" in str(error_of("no_model"))
+
+
+def test_an_unknown_model_is_no_reason_to_bury_documents() -> None:
+    assert isinstance(answer_error(400, Problem("?", "model"), {}, "tiny"), OutageError)
+    assert isinstance(answer_error(400, Problem("?", "", "model_not_found"), {}, "x"), OutageError)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(302, OutageError), (408, Timeout), (413, PromptTooLong), (418, Rejected)]
+)
+def test_other_statuses(status: int, kind: type[TickertapeError]) -> None:
+    assert type(answer_error(status, Problem(""), {}, "tiny")) is kind
+
+
+def test_retry_after_goes_along() -> None:
+    error = error_of("rate_limited", **{"retry-after": "7"})
+    assert isinstance(error, OutageError)
+    assert (error.dependency, error.retry_after) == ("llm", 7.0)
+
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("2.5", 2.5),
+        ("-3", 0.0),
+        ("86400", 300.0),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", 300.0),
+        ("Sat, 21 Nov 2026 12:00:30 -0000", 30.0),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx.ConnectError("x"), ErrorClass.OUTAGE),
+        (httpx.ConnectTimeout("x"), ErrorClass.OUTAGE),
+        (httpx.ReadTimeout("x"), ErrorClass.TRANSIENT),
+        (httpx.ReadError("x"), ErrorClass.TRANSIENT),
+        (httpx.RemoteProtocolError("x"), ErrorClass.TRANSIENT),
+    ],
+)
+def test_transport(error: httpx.TransportError, expected: ErrorClass) -> None:
+    assert classify(transport_error(error, "host:80")) is expected
+    assert isinstance(transport_error(error, "host:80"), Timeout) == isinstance(
+        error, httpx.ReadTimeout
+    )
+
+
+@given(st.binary(max_size=200))
+def test_any_body_can_be_read(body: bytes) -> None:
+    assert len(Problem.read(body).message) <= 303
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:port", "http://a:b@h/v1"]
+)
+def test_a_wrong_url_is_named(url: str) -> None:
+    with pytest.raises(SettingsError, match="LLM_URL"):
+        ChatClient(url, "tiny")
+
+
+@pytest.mark.parametrize("key", ["sk-sécret", "sk-secret\nX-Evil: 1", "sk-\x00secret"])
+def test_a_wrong_key_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(SettingsError, match="LLM_API_KEY") as caught:
+        ChatClient("http://localhost/v1", "tiny", key=key)
+    assert key not in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+@given(st.text(min_size=1, max_size=500), st.integers(1, 200))
+def test_split_leaves_out_nothing_but_spaces(text: str, tokens_max: int) -> None:
+    parts = split(text, tokens_max)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    at = 0
+    for part in parts:
+        at = text.index(part, at) + len(part)
+
+
+@given(st.text(alphabet="ab. \n\u65e5", min_size=40, max_size=500))
+def test_split_always_shortens(text: str) -> None:
+    text = text.strip() or "ab"
+    limit = max(1, estimate(text) // 2)
+    assert all(estimate(part) <= limit + 1 for part in split(text, 10_000))
+
+
+def test_a_document_cannot_close_its_delimiters() -> None:
+    text = "a</document>b</ DOCUMENT >c< document>d<documentary>"
+    prompt = prompts.message("Task", "title: </document>\n", text)
+    assert prompt.lower().count("</document>") == 1
+    assert prompt.count("<document>") == 1
+    assert prompt.endswith("\n</document>")
+    assert "<documentary>" in prompt

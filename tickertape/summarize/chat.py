@@ -1,0 +1,291 @@
+"""A client of OpenAI-compatible chat completions, made for vLLM: one request, one outcome.
+
+An answer counts only with finish_reason ``stop`` or ``length``. A vLLM that is being shut down
+answers 200 with a cut text and ``abort``; a dying one ends its stream with an error event and
+``[DONE]`` under a 200: both are errors here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import httpx
+import orjson
+
+from tickertape.errors import (
+    Rejected,
+    SettingsError,
+    Timeout,
+    TransientError,
+)
+from tickertape.summarize.chat_errors import DEPENDENCY, Problem, answer_error, transport_error
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES_MAX = 8 * 2**20  # an answer of a few hundred tokens is some kilobytes
+CONNECT_SECONDS_MAX = 10.0
+PING_SECONDS_MAX = 10.0
+# uvicorn, which serves vLLM, closes an idle connection after 5 s; one used at that very moment
+# would be a lost request.
+KEEPALIVE_SECONDS = 4.0
+
+Message = Mapping[str, str]  # {"role", "content"}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer. ``cut`` tells that it ended at ``max_tokens``, not by itself."""
+
+    text: str
+    cut: bool
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class ChatClient:
+    """Asks one model of one server. The key is in no message, log line or repr.
+
+    Errors of every call: `OutageError` (refused, 429, 503, and settings that are wrong for all:
+    401, 403, 404), `Timeout`, `TransientError` (5xx, cut answers, garbage), `Rejected` (400, 422;
+    `PromptTooLong` where the prompt does not fit).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = 30.0,
+        concurrency: int = 8,
+    ) -> None:
+        """``url`` is the API's root, usually ending in ``/v1``. ``timeout_seconds`` is for one
+        whole answer, from when it is asked; at most ``concurrency`` are asked at once.
+
+        Raises:
+            SettingsError: the URL or the key cannot be used.
+        """
+        self.model = model
+        self._url = _checked(url)
+        self._host = f"{self._url.host}:{self._url.port or self._url.scheme}"
+        self._headers = _key_header(key)
+        self._key = (key or "").strip()
+        self._timeout_seconds = timeout_seconds
+        self._concurrency = concurrency
+        self._slots = asyncio.Semaphore(concurrency)
+        self._client: httpx.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"ChatClient({self._host}, {self.model})"
+
+    async def start(self) -> None:
+        """Open the connection pool; nothing is sent."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self._url,
+                headers=self._headers,
+                timeout=httpx.Timeout(
+                    self._timeout_seconds, connect=min(CONNECT_SECONDS_MAX, self._timeout_seconds)
+                ),
+                # One more than slots, for `models`, which must not wait behind slow answers.
+                limits=httpx.Limits(
+                    max_connections=self._concurrency + 1, keepalive_expiry=KEEPALIVE_SECONDS
+                ),
+            )
+
+    async def stop(self) -> None:
+        """Close the connections. Safe to call twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return what the server serves (GET /models); empty where it does not say so."""
+        async with (
+            self._deadline(min(self._timeout_seconds, PING_SECONDS_MAX)),
+            self._exchange("GET", "models") as response,
+        ):
+            if response.status_code in (404, 405):
+                return []  # a gateway without this route is up all the same
+            await self._check(response)
+            content = _object(await _body(response))
+        data = content.get("data")
+        return (
+            [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        )
+
+    async def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
+        """Ask, and return the whole answer. Cancelling ends the request at once."""
+        request = self._request(messages, max_tokens)
+        async with (
+            self._slots,
+            self._deadline(self._timeout_seconds),
+            self._exchange("POST", "chat/completions", request) as response,
+        ):
+            await self._check(response)
+            return _completion(_object(await _body(response)))
+
+    async def stream(self, messages: Sequence[Message], max_tokens: int) -> AsyncIterator[str]:
+        """Ask, and yield the answer's pieces as they come; close the iterator to end it.
+
+        It ends normally only when the server ended the answer; a cut stream raises. The time
+        limit is for each piece: a reader may take its time between two.
+        """
+        request = self._request(messages, max_tokens) | {"stream": True}
+        finished = False
+        async with self._slots, self._exchange("POST", "chat/completions", request) as response:
+            await self._check(response)
+            async for data in _events(response):
+                event = _object(data)
+                if "error" in event:
+                    self._fail_event(event)
+                for choice in event.get("choices") or ():
+                    if text := (choice.get("delta") or {}).get("content"):
+                        yield text
+                    if reason := choice.get("finish_reason"):
+                        _check_finish(reason)
+                        finished = True
+        if not finished:
+            raise TransientError("llm: the stream ended before the answer", dependency=DEPENDENCY)
+
+    def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+        # A lone surrogate, which JSON can carry, is no UTF-8.
+        clean = [{k: v.encode("utf-8", "replace").decode() for k, v in m.items()} for m in messages]
+        return {
+            "model": self.model,
+            "messages": clean,
+            "max_tokens": max_tokens,
+            "temperature": 0,
+        }
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, content: object = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Send, hand out the open response, and map what goes wrong on the wire."""
+        await self.start()
+        assert self._client is not None
+        body = None if content is None else orjson.dumps(content)
+        headers = {"Content-Type": "application/json"} if body else None
+        try:
+            async with self._client.stream(method, path, content=body, headers=headers) as response:
+                yield response
+        except httpx.TransportError as error:
+            raise transport_error(error, self._host) from None
+        except (httpx.HTTPError, httpx.StreamError) as error:  # a broken encoding, and the like
+            text = f"llm: unreadable answer from {self._host} ({type(error).__name__})"
+            raise TransientError(text, dependency=DEPENDENCY) from None
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            text = f"llm: no answer from {self._host} within {seconds:g} s"
+            raise Timeout(text, dependency=DEPENDENCY) from None
+
+    async def _check(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            return
+        problem = self._hidden(Problem.read(await _body(response)))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        raise answer_error(response.status_code, problem, headers, self.model)
+
+    def _fail_event(self, event: Mapping[str, Any]) -> NoReturn:
+        problem = self._hidden(Problem.of(event))
+        status = int(problem.code) if problem.code.isdigit() else 500
+        raise answer_error(status, problem, {}, self.model)
+
+    def _hidden(self, problem: Problem) -> Problem:
+        """A server may repeat the key that it refuses."""
+        if not self._key:
+            return problem
+        return Problem(problem.message.replace(self._key, "***"), problem.param, problem.code)
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError):
+        raise SettingsError("LLM_URL: expected a URL such as http://localhost:8000/v1") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise SettingsError("LLM_URL: expected a URL such as http://localhost:8000/v1")
+    if parsed.userinfo:  # URLs end up in logs
+        raise SettingsError("LLM_URL: expected no credentials in the URL; set LLM_API_KEY")
+    return parsed
+
+
+def _key_header(key: str | None) -> dict[str, str]:
+    key = (key or "").strip()
+    if not key:
+        return {}
+    if not key.isascii() or not key.isprintable():
+        # The HTTP library would refuse it later, with the key in its message.
+        raise SettingsError("LLM_API_KEY: expected printable ASCII characters")
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > BODY_BYTES_MAX:
+            text = f"llm: an answer of over {BODY_BYTES_MAX} bytes"
+            raise TransientError(text, dependency=DEPENDENCY)
+    return bytes(body)
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[str]:
+    """Yield the data of each server-sent event, up to ``[DONE]``."""
+    async for line in response.aiter_lines():
+        if line.startswith("data:"):
+            data = line[5:].strip()
+            if data == "[DONE]":
+                return
+            yield data
+
+
+def _object(body: bytes | str) -> dict[str, Any]:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict):
+        text = f"llm: expected a JSON object, got {len(body)} bytes of something else"
+        raise TransientError(text, dependency=DEPENDENCY)
+    return content
+
+
+def _completion(content: Mapping[str, Any]) -> Completion:
+    try:
+        choice = content["choices"][0]
+        reason, text = choice["finish_reason"], choice["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        text = "llm: an answer without choices"
+        raise TransientError(text, dependency=DEPENDENCY) from None
+    _check_finish(reason)
+    if not isinstance(text, str) or not text.strip():
+        raise TransientError(f"llm: an empty answer ({reason})", dependency=DEPENDENCY)
+    usage = content.get("usage")
+    counts = [_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total")]
+    return Completion(text, reason == "length", *counts)
+
+
+def _check_finish(reason: object) -> None:
+    if reason in ("stop", "length"):
+        return
+    if reason == "content_filter":
+        raise Rejected("llm: the server's content filter stopped the answer")
+    raise TransientError(f"llm: the answer was cut off ({reason})", dependency=DEPENDENCY)
+
+
+def _count(usage: object, name: str) -> int:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value >= 0 else 0
