@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from tickertape import kafka_admin
+from tickertape import kafka_admin, metrics
+from tickertape.background import spawn
 from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
 from tickertape.delivery.breaker import Breakers
@@ -17,6 +18,7 @@ from tickertape.delivery.flow import Flow, Limits, Spec
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.status import FlowStatus
+from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.pipeline import Pipeline
@@ -28,6 +30,7 @@ from tickertape.summarize import open_summarizer
 from worker import TickertapeApp
 
 PING_SECONDS = 10.0
+OBSERVE_SECONDS = 2.0
 
 log = structlog.get_logger("tickertape.start")
 
@@ -104,6 +107,7 @@ class Worker:
             publisher=self.publisher,
             batches=self.batches,
             runtime=self,
+            dead_letters=DeadLetters(settings, self.publisher.send),
             pipeline=Pipeline(
                 stores,
                 runner,
@@ -124,13 +128,14 @@ class Worker:
         await self.publisher.start()
         await self.batches.start()
         self._tasks = [
-            asyncio.create_task(self.app.keep_holds()),
-            asyncio.create_task(self._ping()),
+            spawn("holds", self.app.keep_holds),
+            spawn("pings", self._ping),
+            spawn("gauges", self._observe),
         ]
 
     async def started(self) -> None:
         """Read the retry topics of the flows that run here; start the background tasks."""
-        self._tasks += [asyncio.create_task(make()) for make in self.background]
+        self._tasks += [spawn("background", make) for make in self.background]
         flows = {
             topic: flow
             for flow in self._flows
@@ -192,7 +197,7 @@ class Worker:
         return [self._status(flow, now) for flow in self._flows]
 
     def _status(self, flow: Flow[Any], now: float) -> FlowStatus:
-        lags = [lag for topic in flow.spec.routes for lag in self.app.lags(topic)]
+        lags = [lag for topic in flow.spec.routes for lag in self.app.lags(topic).values()]
         held = flow.wants_hold
         state = "paused" if flow.paused else "held" if held else "running"
         counters = flow.counters
@@ -245,6 +250,18 @@ class Worker:
     def paused(self) -> bool:
         """True after `pause`."""
         return any(flow.paused for flow in self._flows)
+
+    async def _observe(self) -> None:
+        """Set the gauges that nothing else sets when they change."""
+        while True:
+            for breaker in self.breakers.all():
+                metrics.breaker_open.labels(breaker.name).set(breaker.is_open)
+            metrics.consumer_lag.clear()
+            for flow in self._flows:
+                for topic in flow.spec.routes:
+                    for partition, lag in self.app.lags(topic).items():
+                        metrics.consumer_lag.labels(topic, str(partition)).set(lag)
+            await asyncio.sleep(OBSERVE_SECONDS)
 
     async def _ping(self) -> None:
         """Ask the dependencies now and then, for `unready`."""

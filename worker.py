@@ -162,17 +162,17 @@ class TickertapeApp(faust.App):
         )
         flow.put(record, self.leases.of(record.topic, record.partition), event.ack)
 
-    def lags(self, topic: str) -> list[int]:
+    def lags(self, topic: str) -> dict[int, int]:
         """Return how many records each of our partitions of a topic is behind."""
         consumer = self._consumer
         if consumer is None or not self._consuming:
-            return []
-        found = []
+            return {}
+        found = {}
         for tp in consumer.assignment():
             if tp.topic == topic:
                 at = self.leases.committable(tp.topic, tp.partition)
                 at = at if at is not None else cast(Any, consumer)._committed_offset[tp] or 0
-                found.append(max((consumer.highwater(tp) or 0) - at, 0))
+                found[tp.partition] = max((consumer.highwater(tp) or 0) - at, 0)
         return found
 
     # Holds

@@ -96,8 +96,15 @@ async def summarize(
         return Done([output]), StoredSummary(document.key, document.version, hash, result)
 
     pairs = await asyncio.gather(*(one(work) for work in works))
-    await ledger.save_summaries([summary for _, summary in pairs if summary is not None])
-    return [outcome for outcome, _ in pairs]
+    made = [summary for _, summary in pairs if summary is not None]
+    await ledger.save_summaries(made)
+    # Another worker may have saved a newer one meanwhile: an older result must not follow it.
+    stored = await ledger.summaries([summary.key for summary in made])
+    late = {s.key for s in made if s.key in stored and stored[s.key].version > s.version}
+    return [
+        Done() if work.item.key in late else outcome
+        for work, (outcome, _) in zip(works, pairs, strict=True)
+    ]
 
 
 def ledger_of(services: Services) -> SummaryLedger:

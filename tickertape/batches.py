@@ -18,11 +18,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from tickertape.background import spawn
 from tickertape.delivery import headers as h
 from tickertape.settings import Settings
 
 BATCHES_MAX = 20_000
 FINISHED = frozenset({"completed", "failed"})
+STATUSES = FINISHED | {"queued", "processing"}
+TOTALS = ("total_documents", "processed_documents")
+COUNTS = ("done", "unchanged", "retrying", "dead", "seen", "repeats")
 
 log = structlog.get_logger("tickertape.batches")
 
@@ -39,7 +43,7 @@ class BatchReader:
 
     async def start(self) -> None:
         """Read in the background, from the beginning."""
-        self._task = asyncio.create_task(self._run())
+        self._task = spawn("batches", self._run)
 
     async def stop(self) -> None:
         """Stop reading. Safe to call twice."""
@@ -133,7 +137,7 @@ class BatchReader:
                 own = h.last(message.headers, h.OWN) is not None
             except ValueError:
                 return
-            if not isinstance(value, dict):
+            if not isinstance(value, dict) or value.get("status") not in STATUSES:
                 return
             batch_id = batch_id or str(value.get("batch_id", ""))
             if not own and batch_id in self._batches:
@@ -156,16 +160,20 @@ def _state(batch_id: str, value: dict[str, Any], timestamp_ms: int) -> dict[str,
     state = {
         "batch_id": batch_id,
         "status": "queued",
-        "total_documents": None,
-        "processed_documents": 0,
         "error_message": None,
         "timestamp": None,
-        **dict.fromkeys(("done", "unchanged", "retrying", "dead", "seen", "repeats"), 0),
         "started": timestamp_ms,
         **value,
+        **{name: _count(value.get(name)) or 0 for name in COUNTS},
+        **{name: _count(value.get(name)) for name in TOTALS},
     }
     state["last"] = _milliseconds(state["timestamp"]) or timestamp_ms
     return state
+
+
+def _count(value: Any) -> int | None:
+    """A producer's own status may hold anything."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _milliseconds(timestamp: Any) -> int | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tickertape import chunking, metrics
 from tickertape.documents import (
+    Applied,
     Delete,
     Document,
     DocumentKey,
@@ -115,6 +116,7 @@ class Pipeline:
         chunks = await self._chunks([items[index] for index in writes])
         made = dict(zip(writes, chunks, strict=True))
         failed: dict[int, Exception] = {}
+        late: set[int] = set()
         for number, store in enumerate(self._stores):
             operations: list[tuple[int, Operation]] = list(removals)
             for index, document in documents.items():
@@ -123,11 +125,16 @@ class Pipeline:
                 )
                 if operation is not None:
                     operations.append((index, operation))
-            failed.update(await _apply(store, sorted(operations, key=lambda pair: pair[0])))
+            applied = await _apply(store, sorted(operations, key=lambda pair: pair[0]))
+            failed.update({i: r for i, r in applied.items() if isinstance(r, Exception)})
+            late.update(i for i, r in applied.items() if r is Applied.SUPERSEDED)
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
             if index in failed:
                 results.append(failed[index])
+            elif index in late:
+                # Another worker stored a newer version meanwhile: nothing of this one goes out.
+                results.append(Result(Verdict.SUPERSEDED, (), hashes.get(index, "")))
             elif isinstance(item, Removal):
                 results.append(Result(Verdict.WRITE))
             else:
@@ -234,15 +241,13 @@ def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> 
     return Verdict.REPEAT if repeated and head.origin != document.origin else Verdict.UNCHANGED
 
 
-async def _apply(store: Store, operations: list[tuple[int, Operation]]) -> dict[int, Exception]:
-    """Apply to one store; return the failures by the item's index."""
+async def _apply(
+    store: Store, operations: list[tuple[int, Operation]]
+) -> dict[int, Applied | Exception]:
+    """Apply to one store; return what became of each item, by its index."""
     if not operations:
         return {}
     started = time.perf_counter()
     results = await store.apply([operation for _, operation in operations])
     metrics.store_write_seconds.labels(store.name).observe(time.perf_counter() - started)
-    return {
-        index: result
-        for (index, _), result in zip(operations, results, strict=True)
-        if isinstance(result, Exception)
-    }
+    return {index: result for (index, _), result in zip(operations, results, strict=True)}

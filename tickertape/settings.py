@@ -340,6 +340,11 @@ class Settings(BaseSettings):
         validation_alias=_env("TICKERTAPE_WEB_PORT"),
         description="Its port; 0 picks a free one and says which.",
     )
+    web_allowed_hosts: Names = Field(
+        (),
+        validation_alias=_env("TICKERTAPE_WEB_ALLOWED_HOSTS"),
+        description="Host names a proxy may ask for, beside this machine's own, comma-separated.",
+    )
     web_body_bytes_max: int = Field(
         16 * 2**20,
         ge=1024,
@@ -357,7 +362,7 @@ class Settings(BaseSettings):
         description="Log to this file instead of stdout.",
     )
 
-    @field_validator("stores", "roles", mode="before")
+    @field_validator("stores", "roles", "web_allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -570,7 +575,7 @@ def _one_line(error: ValidationError) -> str:
     name = str(first["loc"][0])
     name = env_name(name) if name in Settings.model_fields else name
     field = next((f for f in Settings.model_fields if env_name(f) == name), "")
-    secret = "key" in field
+    secret = "key" in field or "url" in field  # a URL may hold a password
     got = "" if secret or "got" in message else f", got {str(first['input'])[:80]!r}"
     return f"{name}: {message[0].lower()}{message[1:]}{got}"
 

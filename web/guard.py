@@ -38,11 +38,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     host = request.headers.get("Host")
     if host is not None and _only_loopback(request):
         name = host_name(host)
-        if not is_loopback(name):
+        if not is_loopback(name) and name not in services_of(request).settings.web_allowed_hosts:
             raise Problem(
                 421,
                 f"Host: expected localhost or a loopback address, got {name[:100]!r}; "
-                "set TICKERTAPE_WEB_HOST to serve other machines.",
+                "set TICKERTAPE_WEB_ALLOWED_HOSTS for a proxy, "
+                "or TICKERTAPE_WEB_HOST to serve other machines.",
             )
     if request.method not in SAFE_METHODS and is_cross_site(request):
         raise Problem(403, "Requests from a page of another site are refused.")

@@ -83,6 +83,13 @@ async def test_a_public_server_takes_any_host(tmp_path: Path) -> None:
         assert (await client.get("/stats", headers={"Host": "search.example"})).status == 200
 
 
+async def test_a_proxys_name_is_allowed_where_the_setting_names_it(tmp_path: Path) -> None:
+    allowed = parts(tmp_path, web_allowed_hosts=("search.example",))
+    async with allowed as services, served(services) as client:
+        assert (await client.get("/stats", headers={"Host": "search.example"})).status == 200
+        assert (await client.get("/stats", headers={"Host": "other.example"})).status == 421
+
+
 def test_hosts_are_read() -> None:
     assert host_name("[::1]:80") == "::1"
     assert host_name("Localhost:1") == "localhost"

@@ -89,6 +89,10 @@ class Breakers:
             self._breakers[name] = Breaker(name, self._clock)
         return self._breakers[name]
 
+    def all(self) -> list[Breaker]:
+        """Return every breaker that was ever asked for."""
+        return list(self._breakers.values())
+
     def opened(self, names: Iterable[str] | None = None) -> list[Breaker]:
         """Return those of ``names`` (or all) that are open."""
         known = self._breakers.values() if names is None else (self[name] for name in names)

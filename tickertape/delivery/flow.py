@@ -156,14 +156,17 @@ class Flow(Generic[T]):
 
     @property
     def wants_hold(self) -> bool:
-        """True while the flow's topics must not be fetched: paused, held, or over its bounds."""
+        """True while the flow's topics must not be fetched: paused, held, over its bounds, or
+        giving back. What `put` is handed meanwhile by a consumer of our own would be lost to it.
+        """
         if self._records >= self._limits.records_max or self._bytes >= self._limits.bytes_max:
             self._full = True
         elif self._records <= self._limits.records_max // 2 and (
             self._bytes <= self._limits.bytes_max // 2
         ):
             self._full = False
-        return self.paused or self._full or bool(self._breakers.opened(self.spec.dependencies))
+        held = self.paused or self._full or not self._accepting
+        return held or bool(self._breakers.opened(self.spec.dependencies))
 
     @property
     def reason(self) -> str:
@@ -173,7 +176,9 @@ class Flow(Generic[T]):
             return f"{opened[0].name}: {opened[0].reason}"
         if self.paused:
             return "paused by an operator"
-        return "its bound of records or bytes in flight is reached" if self._full else ""
+        if self._full:
+            return "its bound of records or bytes in flight is reached"
+        return "" if self._accepting else "partitions are being given back"
 
     @property
     def records_in_flight(self) -> int:
@@ -377,6 +382,8 @@ class Flow(Generic[T]):
                 events.append(self._event(entry.record, batch, State.DEAD))
         if events:
             await self._confirm([progress.outgoing(self._limits.progress_topic, events)])
+            for event in events:
+                metrics.batch_items.labels(event.state.value).inc()
         self._finish([entry for entry, _, _ in decided])
         for labels, count in told.items():
             metrics.messages_consumed.labels(*labels).inc(count)
@@ -418,7 +425,8 @@ class Flow(Generic[T]):
         self.counters.dead += 1
         metrics.dead.labels(route.base, type(error).__name__).inc()
         bound.error("dead_letter", error=str(error))
-        return [letters.dead(record, route.base, limits.group, error, batch)], State.DEAD
+        letter = letters.dead(record, route.base, limits.group, route.attempts, error, batch)
+        return [letter], State.DEAD
 
     async def _confirm(self, outputs: Sequence[Sequence[Outgoing]]) -> dict[int, Exception]:
         """Produce until the broker acknowledged all; return those it will never take, by index.

@@ -54,8 +54,13 @@ def retry(
     )
 
 
-def dead(record: Record, base: str, group: str, error: Exception, batch: str | None) -> Outgoing:
-    """Return the dead letter: the record's own bytes, and headers as Spring Kafka names them."""
+def dead(
+    record: Record, base: str, group: str, attempts: int, error: Exception, batch: str | None
+) -> Outgoing:
+    """Return the dead letter: the record's own bytes, and headers as Spring Kafka names them.
+
+    ``attempts`` is how many retries it had.
+    """
     origin = record.origin
     first = record.header(h.RETRY_FIRST) if record.trusted else None
     ours = {
@@ -67,10 +72,11 @@ def dead(record: Record, base: str, group: str, error: Exception, batch: str | N
         h.DLT_OFFSET: origin.offset,
         h.DLT_TIMESTAMP: first or record.timestamp_ms,
         h.DLT_GROUP: group,
+        h.RETRY_ATTEMPTS: attempts,
         h.ERROR_CLASS: classify(error).value,
         h.BATCH: batch,
     }
-    headers = h.without(carried(record), *ours)
+    headers = h.without(carried(record), *ours, h.RETRY_DUE)
     return Outgoing(topics.dlq(base), record.key, record.value, [*headers, *text_headers(ours)])
 
 

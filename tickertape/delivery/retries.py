@@ -21,6 +21,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from tickertape.background import spawn
 from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
@@ -81,7 +82,7 @@ class RetryReader:
         )
         self._consumer.subscribe(list(self._flows), listener=_Listener(self))
         await self._consumer.start()
-        self._task = asyncio.create_task(self._run())
+        self._task = spawn("retries", self._run)
 
     def stop_feeding(self) -> None:
         """Hand no more records over; what is in the flows may still be settled."""

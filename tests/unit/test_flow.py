@@ -1,0 +1,278 @@
+"""The delivery runtime, one rule at a time. `test_flow_machine` has the interleavings."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+
+from tickertape.delivery import headers as h
+from tickertape.delivery.breaker import Breakers
+from tickertape.delivery.flow import Flow, Limits, Spec
+from tickertape.delivery.outcome import Done, Failed, State
+from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.routes import internal, routes
+from tickertape.delivery.watermark import Leases
+from tickertape.errors import InvalidRecord, OutageError, TooLarge, TransientError
+
+
+class Harness:
+    """A flow, what it published, and a handler that a test may replace."""
+
+    def __init__(self, *, keyed_routes=None, **spec):
+        self.sent: list[Outgoing] = []
+        self.refuse = {}
+        self.windows = []
+        self.leases = Leases()
+        self.handler = lambda works: [Done()] * len(works)
+        spec = Spec(
+            name="f",
+            routes=keyed_routes or routes("t", retries=2, rekeys=True),
+            decode=spec.pop("decode", lambda record: orjson.loads(record.value)),
+            handle=self.handle,
+            part="store",
+            batch_of=lambda item: item.get("batch_id"),
+            id_of=lambda item: item.get("id"),
+            **spec,
+        )
+        limits = Limits(100, 10_000, (1.0, 2.0), 0.0, "group", "batch-progress")
+        self.flow = Flow(spec, limits, self.publish, Breakers())
+
+    async def handle(self, works):
+        self.windows.append([work.item for work in works])
+        found = self.handler(works)
+        return await found if asyncio.iscoroutine(found) else found
+
+    async def publish(self, records):
+        self.sent += records
+        return [self.refuse.get(record.topic) for record in records]
+
+    def put(self, offset, value, key=b"k", topic="t", headers=(), trusted=False):
+        data = value if isinstance(value, bytes) else orjson.dumps(value)
+        record = Record(topic, 0, offset, key, data, headers, 1000, trusted)
+        self.flow.put(record, self.leases.of(topic, 0))
+        return record
+
+    async def quiet(self):
+        for _ in range(200):
+            await asyncio.sleep(0)
+            if not self.flow.records_in_flight:
+                return
+
+    def to(self, topic):
+        return [record for record in self.sent if record.topic == topic]
+
+    def progress(self):
+        found = []
+        for record in self.to("batch-progress"):
+            value = orjson.loads(record.value)
+            found += [(value["batch_id"], e[4], e[5], e[6]) for e in value["items"]]
+        return found
+
+
+async def test_a_record_is_settled_after_all_that_follows_from_it_is_acknowledged():
+    harness = Harness()
+    harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")]) for _ in works]
+    harness.put(0, {"id": "k", "batch_id": "b"})
+    assert harness.leases.committable("t", 0) == 0
+    await harness.quiet()
+    assert [record.topic for record in harness.sent] == ["out", "batch-progress"]
+    assert harness.progress() == [("b", "done", 0, [[0, 1]])]
+    assert harness.leases.committable("t", 0) == 1
+
+
+async def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_its_batch():
+    def decode(record):
+        raise InvalidRecord("text", "a string", 3)
+
+    harness = Harness(decode=decode)
+    headers = (("mine", b"1"), ("mine", b"2"))
+    record = harness.put(7, {"text": 3, "batch_id": "b"}, headers=headers)
+    await harness.quiet()
+    (letter,) = harness.to("t-dlq")
+    assert (letter.key, letter.value) == (record.key, record.value)
+    assert [v for k, v in letter.headers if k == "mine"] == [b"1", b"2"]
+    assert h.last(letter.headers, h.DLT_MESSAGE) == "text: expected a string, got 3"
+    assert h.last(letter.headers, h.DLT_TOPIC) == "t"
+    assert h.last(letter.headers, h.DLT_OFFSET) == "7"
+    assert h.last(letter.headers, h.ERROR_CLASS) == "permanent"
+    assert harness.progress() == [("b", "dead", 0, [[7, 8]])]
+    assert not harness.windows
+
+
+async def test_a_key_that_is_not_the_id_goes_once_through_the_internal_topic():
+    harness = Harness()
+    record = harness.put(3, {"id": "doc"}, key=None)
+    await harness.quiet()
+    (moved,) = harness.to("tickertape-t-rekeyed")
+    assert (moved.key, moved.value) == (b"doc", record.value)
+    assert h.read_origin(moved.headers) == record.origin
+    assert h.read_version(moved.headers) == record.version
+    assert not harness.windows
+    harness.put(
+        0, {"id": "doc"}, b"other", "tickertape-t-rekeyed", tuple(moved.headers), trusted=True
+    )
+    await harness.quiet()
+    assert len(harness.to("tickertape-t-rekeyed")) == 1, "never twice"
+    assert harness.windows == [[{"id": "doc"}]]
+
+
+async def test_a_transient_failure_climbs_the_levels_and_dies_after_the_last():
+    harness = Harness()
+    harness.handler = lambda works: [Failed(TransientError("slow"))] * len(works)
+    harness.put(0, {"id": "k", "batch_id": "b"})
+    await harness.quiet()
+    (first,) = harness.to("t-retry-0")
+    assert h.last(first.headers, h.RETRY_ATTEMPTS) == "1"
+    harness.put(0, first.value, b"k", "t-retry-0", tuple(first.headers), trusted=True)
+    await harness.quiet()
+    (second,) = harness.to("t-retry-1")
+    assert h.last(second.headers, h.RETRY_ATTEMPTS) == "2"
+    assert h.last(second.headers, h.RETRY_FIRST) == h.last(first.headers, h.RETRY_FIRST)
+    harness.put(0, second.value, b"k", "t-retry-1", tuple(second.headers), trusted=True)
+    await harness.quiet()
+    (letter,) = harness.to("t-dlq")
+    assert h.last(letter.headers, h.DLT_OFFSET) == "0"
+    assert h.last(letter.headers, h.RETRY_ATTEMPTS) == "2"
+    assert h.last(letter.headers, h.RETRY_DUE) is None
+    assert [state for _, state, _, _ in harness.progress()] == ["retrying", "retrying", "dead"]
+    assert {ranges[0][0] for *_, ranges in harness.progress()} == {0}, "one item of the batch"
+
+
+async def test_forged_headers_of_a_users_topic_are_not_believed():
+    forged = (
+        (h.RETRY_ATTEMPTS, b"99"),
+        (h.ORIGIN, b"other/1/2"),
+        (h.VERSION, b"999999999999999.1"),
+        (h.REPLAYS, b"5"),
+    )
+    harness = Harness()
+    harness.handler = lambda works: [Failed(TransientError("slow"))] * len(works)
+    record = harness.put(4, {"id": "k", "batch_id": "b"}, headers=forged)
+    await harness.quiet()
+    (copy,) = harness.to("t-retry-0")
+    assert h.read_origin(copy.headers) == record.origin
+    assert record.origin.topic == "t"
+    assert h.read_version(copy.headers).number == 1000
+    assert harness.progress() == [("b", "retrying", 0, [[4, 5]])]
+
+
+async def test_one_poison_record_costs_only_itself():
+    harness = Harness()
+
+    def handler(works):
+        if any(work.item["id"] == "5" for work in works):
+            raise ValueError("poison")
+        return [Done()] * len(works)
+
+    harness.handler = handler
+    for n in range(10):
+        harness.put(n, {"id": str(n)}, str(n).encode())
+    await harness.quiet()
+    assert len(harness.to("t-retry-0")) == 1
+    assert harness.leases.committable("t", 0) == 10
+    assert harness.flow.counters.processed == 10
+
+
+async def test_an_outage_holds_the_flow_and_spends_no_attempt():
+    harness = Harness(dependencies=("llm",))
+    down = True
+
+    def handler(works):
+        if down:
+            raise OutageError("503", dependency="llm", retry_after=0.01)
+        return [Done()] * len(works)
+
+    harness.handler = handler
+    for n in range(3):
+        harness.put(n, {"id": str(n)}, str(n).encode())
+    await asyncio.sleep(0.05)
+    assert harness.flow.wants_hold
+    assert harness.flow.reason == "llm: 503"
+    assert not harness.sent
+    assert harness.flow.records_in_flight == 3
+    down = False
+    await asyncio.sleep(0.2)
+    await harness.quiet()
+    assert not harness.flow.wants_hold
+    assert harness.leases.committable("t", 0) == 3
+    assert not harness.to("t-retry-0")
+
+
+async def test_a_broker_that_is_away_is_waited_for():
+    harness = Harness()
+    harness.refuse["out"] = TransientError("away")
+    harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")]) for _ in works]
+    harness.put(0, {"id": "k"})
+    await asyncio.sleep(0.05)
+    assert harness.leases.committable("t", 0) == 0
+    harness.refuse.clear()
+    await asyncio.sleep(0.6)
+    assert harness.leases.committable("t", 0) == 1
+
+
+async def test_an_output_the_broker_never_takes_makes_the_record_dead():
+    harness = Harness()
+    harness.refuse["out"] = TooLarge("17 MB")
+    harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")]) for _ in works]
+    harness.put(0, {"id": "k", "batch_id": "b"})
+    await harness.quiet()
+    assert len(harness.to("t-dlq")) == 1
+    assert harness.progress() == [("b", State.DEAD.value, 0, [[0, 1]])]
+    assert harness.leases.committable("t", 0) == 1
+
+
+async def test_a_drain_is_bounded_and_what_was_cancelled_is_not_settled():
+    harness = Harness()
+
+    async def stuck(works):
+        await asyncio.Event().wait()
+
+    harness.handler = stuck
+    harness.put(0, {"id": "k"})
+    await asyncio.sleep(0)
+    await harness.flow.drain(0.01)
+    assert harness.leases.committable("t", 0) == 0
+    assert harness.flow.wants_hold, "a consumer of our own must not hand over now"
+    harness.leases.revoke()
+    harness.flow.revoke()
+    assert harness.flow.records_in_flight == 0
+    assert not harness.flow.wants_hold
+
+
+async def test_records_of_other_consumers_survive_a_revoke():
+    harness = Harness()
+    other = Leases()
+
+    async def stuck(works):
+        await asyncio.Event().wait()
+
+    harness.handler = stuck
+    record = Record("t-retry-0", 0, 9, b"x", b'{"id":"x"}', (), 0, True)
+    harness.flow.put(record, other.of("t-retry-0", 0))
+    harness.put(0, {"id": "k"})
+    await asyncio.sleep(0)
+    await harness.flow.drain(0.01)
+    harness.leases.revoke()
+    harness.handler = lambda works: [Done()] * len(works)
+    harness.flow.revoke()
+    await harness.quiet()
+    assert other.committable("t-retry-0", 0) == 10
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_a_handler_that_answers_for_another_number_is_a_failure(count):
+    harness = Harness()
+    harness.handler = lambda works: [Done()] * count
+    harness.put(0, {"id": "k"})
+    await harness.quiet()
+    assert len(harness.to("t-retry-0")) == 1
+
+
+async def test_internal_routes_believe_their_headers():
+    harness = Harness(keyed_routes=internal("t", retries=2))
+    headers = ((h.ORIGIN, b"first/3/44"), (h.VERSION, b"12.44"), (h.REPLAYS, b"2"))
+    harness.put(0, {"id": "k", "batch_id": "b"}, headers=headers, trusted=True)
+    await harness.quiet()
+    assert harness.progress() == [("b", "done", 2, [[44, 45]])]
