@@ -1,0 +1,228 @@
+"""A batch on its way: declared, sent, followed to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from aiokafka.errors import KafkaError
+
+from tickertape import kafka_admin, values
+from tickertape.batches import BatchReader
+from tickertape.cli import naming
+from tickertape.cli.batches import follow
+from tickertape.delivery import headers as h
+from tickertape.delivery.publisher import KafkaPublisher
+from tickertape.delivery.record import Outgoing
+from tickertape.encode import batch_status, iso, to_json
+from tickertape.errors import BrokerError, PermanentError
+from tickertape.feed import Entry, Problem, Shape
+from tickertape.settings import Settings
+
+WINDOW_RECORDS = 500
+WINDOW_BYTES = 4 * 2**20
+POLL_SECONDS = 0.1
+HINT_SECONDS = 15.0
+READ_SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send where. ``total`` None: known when all is sent. ``joins``: the user named the
+    batch, so it may have documents already."""
+
+    topic: str
+    shape: Shape
+    batch_id: str
+    entries: Iterable[Entry | Problem]
+    total: int | None
+    key: str | None = None
+    joins: bool = False
+    force: bool = False
+    wait: bool = False
+    quiet: bool = False
+
+
+@dataclass(slots=True)
+class Sent:
+    """What came of it. ``state`` is the batch's last status where it was followed."""
+
+    count: int = 0
+    skipped: int = 0
+    last_id: str | None = None
+    state: dict[str, Any] | None = field(default=None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was sent and, where it was followed, all of it was done."""
+        return self.count > 0 and (self.state is None or self.state["status"] == "completed")
+
+
+async def send(settings: Settings, plan: Plan) -> Sent:
+    """Send the plan's documents, each acknowledged by the broker.
+
+    Raises:
+        BrokerError: the broker cannot be reached, does not have the topic, or stops answering.
+    """
+    await _prepare(settings, plan.topic)
+    sent = Sent()
+    async with _publisher(settings) as publisher, _reader(settings, plan) as reader:
+        before = _total_of(reader, plan)
+        known = None if plan.total is None else before + plan.total
+        await _declare(publisher, settings, plan, known)
+        await _deliver(publisher, plan, sent)
+        total = before + sent.count
+        if total != known:
+            await _declare(publisher, settings, plan, total)
+        if plan.wait and reader is not None and sent.count:
+            sent.state = await _follow(reader, plan, total)
+    return sent
+
+
+async def _prepare(settings: Settings, topic: str) -> None:
+    """The topics must be there: a producer would wait for one that is not. Ours are made."""
+    needed = {topic, settings.topic_batch_status}
+    wanted = kafka_admin.wanted(settings)
+    ours = [one for one in wanted if one.name in needed or one.like in needed]
+    (await kafka_admin.ensure(settings.bootstrap, ours)).raise_for_errors()
+    if topic not in {one.name for one in ours}:
+        await naming.check_exists(settings.bootstrap, topic)
+
+
+@contextlib.asynccontextmanager
+async def _publisher(settings: Settings) -> AsyncIterator[KafkaPublisher]:
+    # Every consumer can read what is not compressed.
+    publisher = KafkaPublisher(settings.model_copy(update={"compression": "none"}))
+    try:
+        try:
+            await publisher.start()
+        except KafkaError as error:
+            raise BrokerError(f"no Kafka broker answers at {settings.bootstrap}") from error
+        yield publisher
+    finally:
+        await publisher.stop()
+
+
+@contextlib.asynccontextmanager
+async def _reader(settings: Settings, plan: Plan) -> AsyncIterator[BatchReader | None]:
+    """Where batches stand, where that is asked for: to wait, or to add to a batch."""
+    if not (plan.wait or plan.joins):
+        yield None
+        return
+    reader = BatchReader(settings)
+    await reader.start()
+    try:
+        try:
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                while not reader.caught_up:  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_SECONDS / 2)
+        except TimeoutError:
+            raise BrokerError(
+                f"{settings.topic_batch_status} could not be read from {settings.bootstrap}"
+            ) from None
+        yield reader
+    finally:
+        await reader.stop()
+
+
+def _total_of(reader: BatchReader | None, plan: Plan) -> int:
+    """How many documents the batch has had before."""
+    state = reader.get(plan.batch_id) if reader is not None and plan.joins else None
+    if state is None:
+        return 0
+    return int(state["total_documents"] or state["seen"] + state["repeats"])
+
+
+async def _declare(
+    publisher: KafkaPublisher, settings: Settings, plan: Plan, total: int | None
+) -> None:
+    value = batch_status(
+        plan.batch_id,
+        "queued",
+        total_documents=total,
+        processed_documents=0,
+        timestamp=time.time(),
+    )
+    record = Outgoing(settings.topic_batch_status, plan.batch_id.encode(), value)
+    (error,) = await publisher.send([record])
+    if error is not None:
+        raise BrokerError(f"the batch could not be declared: {error}")
+
+
+async def _deliver(publisher: KafkaPublisher, plan: Plan, sent: Sent) -> None:
+    window: list[tuple[Entry, Outgoing]] = []
+    size = 0
+    for one in plan.entries:
+        if isinstance(one, Problem):
+            _skip(one, sent)
+            continue
+        record = _record(plan, one)
+        window.append((one, record))
+        size += len(record.value or b"")
+        if len(window) >= WINDOW_RECORDS or size >= WINDOW_BYTES:
+            await _flush(publisher, window, sent)
+            window, size = [], 0
+    await _flush(publisher, window, sent)
+
+
+def _record(plan: Plan, one: Entry) -> Outgoing:
+    now = time.time()
+    written = iso(now) if plan.shape.id == "document_id" else now
+    payload = {"timestamp": written, **one.payload, "batch_id": plan.batch_id}
+    headers = [(h.FORCE, b"1")] if plan.force else []
+    key = plan.key or one.id
+    return Outgoing(plan.topic, key.encode(), _json(payload), headers)
+
+
+def _json(payload: dict[str, Any]) -> bytes:
+    """As it came; with what JSON cannot hold made safe where there is any."""
+    try:
+        return to_json(payload)
+    except TypeError:
+        return to_json(values.tree("payload", payload))
+
+
+async def _flush(
+    publisher: KafkaPublisher, window: Sequence[tuple[Entry, Outgoing]], sent: Sent
+) -> None:
+    verdicts = await publisher.send([record for _, record in window])
+    for (one, _), error in zip(window, verdicts, strict=True):
+        if isinstance(error, PermanentError):
+            _skip(Problem(one.where, str(error)), sent)
+        elif error is not None:
+            raise BrokerError(f"stopped after {sent.count} records: {error}")
+        else:
+            sent.count += 1
+            sent.last_id = one.id
+
+
+def _skip(problem: Problem, sent: Sent) -> None:
+    sent.skipped += 1
+    naming.aside(str(problem))
+
+
+async def _follow(reader: BatchReader, plan: Plan, total: int) -> dict[str, Any] | None:
+    hint = asyncio.create_task(_hint(reader, plan))
+    try:
+        # A batch that was finished before is open again once its owner has heard of our total.
+        while (reader.get(plan.batch_id) or {}).get("total_documents") != total:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+        await follow(reader, plan.batch_id, (lambda _: None) if plan.quiet else None)
+        return reader.get(plan.batch_id)
+    except asyncio.CancelledError:
+        naming.aside(f"the batch goes on: batches watch {plan.batch_id}")
+        raise
+    finally:
+        hint.cancel()
+
+
+async def _hint(reader: BatchReader, plan: Plan) -> None:
+    await asyncio.sleep(HINT_SECONDS)
+    state = reader.get(plan.batch_id)
+    if state is None or state["status"] == "queued":
+        click.echo("no worker has taken it up yet; start one: faust -A app worker", err=True)
