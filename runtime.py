@@ -31,6 +31,8 @@ from worker import TickertapeApp
 
 PING_SECONDS = 10.0
 OBSERVE_SECONDS = 2.0
+EXPIRE_EVERY_SECONDS = 3600.0
+DELETED_SECONDS = 7 * 86_400.0  # a late older event brings nothing back for so long
 
 log = structlog.get_logger("tickertape.start")
 
@@ -131,6 +133,7 @@ class Worker:
             spawn("holds", self.app.keep_holds),
             spawn("pings", self._ping),
             spawn("gauges", self._observe),
+            spawn("expiry", self._expire),
         ]
 
     async def started(self) -> None:
@@ -262,6 +265,13 @@ class Worker:
                     for partition, lag in self.app.lags(topic).items():
                         metrics.consumer_lag.labels(topic, str(partition)).set(lag)
             await asyncio.sleep(OBSERVE_SECONDS)
+
+    async def _expire(self) -> None:
+        """Forget heads of documents that were deleted long ago."""
+        while True:
+            for store in self.services.stores:
+                await store.expire(time.time() - DELETED_SECONDS)
+            await asyncio.sleep(EXPIRE_EVERY_SECONDS)
 
     async def _ping(self) -> None:
         """Ask the dependencies now and then, for `unready`."""

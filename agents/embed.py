@@ -135,7 +135,7 @@ def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> lis
                 version=str(document.version),
                 metadata=dict(document.metadata),
             ).encode(),
-            [(h.OWN, b"1"), *_trace(work.record)],
+            [(h.OWN, b"1"), *h.trace(work.record.headers)],
         )
         for chunk in result.chunks
     ]
@@ -147,7 +147,3 @@ def _request(topic: str, work: Work[Item], result: Result) -> Outgoing:
     assert isinstance(document, Document)
     value = SummaryRequest.of(document, result.content_hash).encode()
     return Outgoing(topic, document.key.id.encode(), value, carried(work.record))
-
-
-def _trace(record: Record) -> list[tuple[str, bytes | None]]:
-    return [(key, value) for key, value in record.headers if key == h.TRACEPARENT]

@@ -12,6 +12,7 @@ import structlog
 from models import LlmResult, SummaryRequest
 from tickertape import metrics
 from tickertape.decode import Limits
+from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
@@ -76,7 +77,7 @@ async def summarize(
         if stored is not None and stored.content_hash == hash and not document.force:
             again = stored.version == document.version
             result = {**stored.result, "timestamp": time.time(), "unchanged": not again}
-            output = _output(settings.topic_llm_results, document, result)
+            output = _output(settings.topic_llm_results, work, result)
             state = State.DONE if again else State.UNCHANGED
             moved = StoredSummary(document.key, document.version, hash, stored.result)
             return Done([output], state), None if again else moved
@@ -92,7 +93,7 @@ async def summarize(
         if summary.unsupported:
             log.warning("unsupported_numbers", id=document.key.id, numbers=summary.unsupported)
         result = _result(document, summary, seconds)
-        output = _output(settings.topic_llm_results, document, result)
+        output = _output(settings.topic_llm_results, work, result)
         return Done([output]), StoredSummary(document.key, document.version, hash, result)
 
     pairs = await asyncio.gather(*(one(work) for work in works))
@@ -131,5 +132,6 @@ def _result(document: Document, summary: Summary, seconds: float) -> dict[str, A
     ).asdict()
 
 
-def _output(topic: str, document: Document, result: dict[str, Any]) -> Outgoing:
-    return Outgoing(topic, document.key.id.encode(), LlmResult(**result).encode())
+def _output(topic: str, work: Work[Document], result: dict[str, Any]) -> Outgoing:
+    key = work.item.key.id.encode()
+    return Outgoing(topic, key, LlmResult(**result).encode(), h.trace(work.record.headers))

@@ -397,6 +397,8 @@ class Flow(Generic[T]):
         self, record: Record, outcome: Outcome, batch: str | None
     ) -> tuple[list[Outgoing], State]:
         """Return what to produce for an outcome, and the state to tell."""
+        if isinstance(outcome, Done):
+            return list(outcome.outputs), outcome.state
         route = self.spec.routes[record.topic]
         bound = log.bind(
             flow=self.spec.name,
@@ -406,9 +408,6 @@ class Flow(Generic[T]):
             key=_shown(record.key),
             batch=batch,
         )
-        if isinstance(outcome, Done):
-            bound.debug("done", state=outcome.state.value)
-            return list(outcome.outputs), outcome.state
         error = outcome.error
         limits = self._limits
         decision = policy.decide(

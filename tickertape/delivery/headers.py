@@ -81,6 +81,11 @@ def read_version(headers: Headers) -> Version | None:
     return None
 
 
+def trace(headers: Headers) -> list[tuple[str, bytes | None]]:
+    """Return the headers that carry the trace on to what we make of a record."""
+    return [(key, value) for key, value in headers if key == TRACEPARENT]
+
+
 def read_int(headers: Headers, name: str, default: int = 0) -> int:
     """Return a header that holds an integer >= 0, else the default."""
     text = last(headers, name)
