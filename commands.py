@@ -14,7 +14,18 @@ from faust.worker import Worker as FaustWorker
 
 from runtime import Worker
 from tickertape import log as logging_setup
-from tickertape.cli import batches, broker, config, doctor, export_model, read, search, send, topics
+from tickertape.cli import (
+    batches,
+    broker,
+    config,
+    dlq,
+    doctor,
+    export_model,
+    read,
+    search,
+    send,
+    topics,
+)
 from tickertape.errors import SettingsError, StartError
 from tickertape.settings import Settings
 from worker import TickertapeApp
@@ -33,7 +44,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, read, batches, search, config, doctor):
+    for module in (send, read, batches, dlq, search, config, doctor):
         for command in module.commands(settings):
             cli.add_command(command)
 
@@ -43,6 +54,7 @@ class _Process(FaustWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "quiet": True})
+        self.spinner = None
 
     def _setup_logging(self) -> None:
         logging_setup.configure(self.app.settings)  # type: ignore[attr-defined]
