@@ -90,10 +90,10 @@ class Worker:
     async def open(self) -> None:
         """Create topics, open stores, load the model. Raises `StartError` with one line."""
         settings = self.settings
+        stores = open_stores(settings)
         report = await kafka_admin.ensure(settings.bootstrap, kafka_admin.wanted(settings))
         report.raise_for_errors()
         await kafka_admin.wait_for_groups(settings.bootstrap, settings.app_id)
-        stores = open_stores(settings)
         for store in stores:
             await store.start()
         runner = Runner(await asyncio.to_thread(load, settings), settings.batch_tokens)
@@ -145,7 +145,7 @@ class Worker:
             for topic, route in flow.spec.routes.items()
             if route.attempts
         }
-        if flows and self._retries is None and "retry" in self.settings.roles:
+        if flows and self._retries is None:
             self._retries = RetryReader(self.settings, flows)
             await self._retries.start()
         log.info("ready", flows=[flow.spec.name for flow in self._flows])

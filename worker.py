@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
@@ -18,6 +21,8 @@ from aiohttp.web import Application, AppRunner
 from faust.streams import _current_event
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
+from mode.utils.objects import cached_property
+from mode.utils.queues import FlowControlEvent
 
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
@@ -28,6 +33,7 @@ from tickertape.topics import RECORD_BYTES_MAX
 HOLD_SECONDS = 0.05
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 65_536
+STOP_SECONDS_MAX = 9.0
 
 log = structlog.get_logger("tickertape.worker")
 
@@ -44,6 +50,19 @@ class Consumer(FaustConsumer):
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Gaps are Faust's way to a watermark; nothing reads them now."""
+
+
+class FlowControl(FlowControlEvent):
+    """Lets records flow again without emptying the queues they wait in.
+
+    Recovery resumes more than once, the last time after the seek to the committed offsets: what
+    was fetched since then is thrown away by Faust's, and fetched no more. `clear` at the revoke
+    has emptied the queues, and what is of an old generation is passed over anyway.
+    """
+
+    def resume(self) -> None:
+        self._suspend.clear()
+        self._resume.set()
 
 
 class Lifecycle(Protocol):
@@ -85,7 +104,7 @@ class TickertapeApp(faust.App):
             web_host=settings.web_host,
             web_port=settings.web_port or 6066,
             web_application_options={"client_max_size": settings.web_body_bytes_max},
-            broker_session_timeout=10.0,
+            broker_session_timeout=settings.session_timeout_seconds,
             broker_heartbeat_interval=1.0,
             broker_rebalance_timeout=50.0,
             broker_commit_interval=0.5,
@@ -114,6 +133,11 @@ class TickertapeApp(faust.App):
         """True while partitions are assigned to us."""
         return self._consuming
 
+    @cached_property
+    def flow_control(self) -> FlowControlEvent:
+        """Whether records may go into the flows' queues."""
+        return FlowControl(loop=self.loop)
+
     async def on_first_start(self) -> None:
         self.settings.data_dir.joinpath("faust").mkdir(parents=True, exist_ok=True)
         self.use_runner()
@@ -127,6 +151,9 @@ class TickertapeApp(faust.App):
             await self.lifecycle.started()
 
     async def on_stop(self) -> None:
+        # Faust and aiokafka wait for a broker that is away. What is not acknowledged by now is
+        # not committed, so it is delivered again.
+        threading.Thread(target=_end_late, daemon=True, name="last-resort").start()
         if self.lifecycle is not None:
             self.lifecycle.stop_feeding()
         await super().on_stop()
@@ -235,7 +262,7 @@ class TickertapeApp(faust.App):
             await asyncio.wait_for(self.consumer.commit(), COMMIT_SECONDS_MAX)
         self.leases.revoke()
         for flow in self.flows:
-            flow.revoke()
+            flow.revoke(resume=not self.should_stop)
         cast(Any, self.consumer)._unacked_messages.clear()
 
     def _new_transport(self) -> Any:
@@ -254,6 +281,12 @@ class TickertapeApp(faust.App):
         """Let shutdown close open streams: aiohttp's default waits for them for a minute."""
         web = cast(Any, self.web)
         web._runner = AppRunner(web.web_app, access_log=None, shutdown_timeout=1.0)
+
+
+def _end_late() -> None:
+    time.sleep(STOP_SECONDS_MAX)
+    log.warning("stopped", reason=f"not ended by itself within {STOP_SECONDS_MAX:g} s")
+    os._exit(0)
 
 
 @contextlib.contextmanager

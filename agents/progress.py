@@ -87,7 +87,7 @@ def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[A
 def read_delta(record: Record) -> Delta:
     """Decode a batch-progress record."""
     try:
-        return progress.decode(parse(record.value), record.timestamp_ms)
+        return progress.decode(parse(record.value), record.timestamp_ms, record.offset)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidRecord("batch-progress", "a delta", repr(error)) from None
 
@@ -107,6 +107,7 @@ class Idle(Protocol):
 
     def idle(self, seconds: float, repeats_seconds: float) -> list[dict[str, Any]]: ...
     def expired(self, hours: float) -> list[str]: ...
+    def overwritten(self) -> list[str]: ...
 
 
 async def close_idle(settings: Settings, services: Callable[[], Services], reader: Idle) -> None:
@@ -122,10 +123,12 @@ async def close_idle(settings: Settings, services: Callable[[], Services], reade
 
 
 def closings(settings: Settings, reader: Idle) -> Iterator[Outgoing]:
-    """Yield the deltas that close and forget batches now."""
+    """Yield the deltas that close, forget and refresh batches now."""
     topic = settings.topic_batch_progress
     repeats = min(REPEATS_SECONDS, settings.batch_idle_seconds)
     for batch in reader.idle(settings.batch_idle_seconds, repeats):
         yield progress.encode(topic, Delta(batch["batch_id"], close=batch["last"]))
     for batch_id in reader.expired(settings.batch_retention_hours):
         yield progress.encode(topic, Delta(batch_id, forget=True))
+    for batch_id in reader.overwritten():
+        yield progress.encode(topic, Delta(batch_id, refresh=True))

@@ -52,7 +52,10 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Doc
             part=PART,
             parts_of=lambda _origin: ("store", PART),
             batch_of=lambda document: document.batch_id,
-            dependencies=("llm",) if llm else (),
+            dependencies=(
+                *(["llm"] if llm else []),
+                *(f"store:{name}" for name in settings.stores),  # the ledger
+            ),
             # An LLM answers one document a call: many small windows keep its queue filled.
             windows=settings.llm_concurrency if llm else 2,
             window_records=1 if llm else 32,
@@ -65,15 +68,20 @@ async def summarize(
 ) -> list[Outcome]:
     """Summarise what changed; one outcome each."""
     ledger = ledger_of(services)
-    known = await ledger.summaries([work.item.key for work in works])
+    keys = [work.item.key for work in works]
+    known = await ledger.summaries(keys)
+    heads = await services.stores[0].heads(keys)
     name = services.summarizer.name
 
     async def one(work: Work[Document]) -> tuple[Outcome, StoredSummary | None]:
         document = work.item
         hash = content_hash(document, model=name, chunking=str(settings.summary_sentences))
         stored = known.get(document.key)
-        if stored is not None and stored.version > document.version:
-            return Done(), None  # a newer version has its summary: an older one helps nobody
+        head = heads.get(document.key)
+        if any(seen is not None and seen.version > document.version for seen in (stored, head)):
+            # A newer version is stored or deleted. Its own request follows, or none: a result of
+            # this one would come after that of the newer.
+            return Done(), None
         if stored is not None and stored.content_hash == hash and not document.force:
             again = stored.version == document.version
             result = {**stored.result, "timestamp": time.time(), "unchanged": not again}
@@ -99,9 +107,9 @@ async def summarize(
     pairs = await asyncio.gather(*(one(work) for work in works))
     made = [summary for _, summary in pairs if summary is not None]
     await ledger.save_summaries(made)
-    # Another worker may have saved a newer one meanwhile: an older result must not follow it.
+    # Meanwhile a newer one may have been saved, or the document deleted: the ledger has kept that.
     stored = await ledger.summaries([summary.key for summary in made])
-    late = {s.key for s in made if s.key in stored and stored[s.key].version > s.version}
+    late = {s.key for s in made if s.key not in stored or stored[s.key].version > s.version}
     return [
         Done() if work.item.key in late else outcome
         for work, (outcome, _) in zip(works, pairs, strict=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from agents.embed import PART, STATES, batch_of, id_of
 from models import Embedding, VectorUpdate
+from models.base import text_entry
 from models.embedding import COLLECTION as EMBEDDINGS
 from models.vector_update import COLLECTION as VECTOR_UPDATES
 from tickertape.decode import Limits, key_text
@@ -70,11 +70,9 @@ def read_embedding(record: Record, limits: Limits, topic: str) -> Vector:
         return None
     found = Embedding.decode(record, limits)
     document = found.to_document(record)
-    if found.chunk_count > 1:  # each chunk comes alone, so each is a document of its own
-        id = f"{found.id}#{found.chunk}"
-        document = replace(document, key=DocumentKey(document.key.collection, id))
     vector = np.asarray(found.embedding, np.float32)
-    return Embedded(document, vector, found.model_name or EXTERNAL)
+    model = found.model_name or EXTERNAL
+    return Embedded(document, vector, model, found.chunk, found.chunk_count)
 
 
 def read_update(record: Record, limits: Limits, topic: str) -> Vector:
@@ -85,12 +83,13 @@ def read_update(record: Record, limits: Limits, topic: str) -> Vector:
     document = found.to_document(record)
     key: DocumentKey = document.key
     if found.operation == "delete":
+        named = found.table_name or text_entry(found.metadata, "table_name")
         return Removal(
             topic,
             key.id,
             document.version,
             document.origin,
-            key.collection if found.table_name else None,
+            key.collection if named else None,
             VECTOR_UPDATES,
             document.batch_id,
         )

@@ -5,9 +5,10 @@ Every worker answers from its own `reader`; only the owner of a partition writes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import faust
 import orjson
 
 from tables.fold import fold
@@ -19,12 +20,28 @@ from tickertape.delivery.record import Outgoing
 NAME = "batches"
 
 
+class BatchTable(faust.Table[str, dict[str, Any]]):
+    """A table whose recovery takes the newest value of a key, by ``at``, not the last one.
+
+    A worker that Kafka took for dead may still write what it held when it wakes, after the new
+    owner's values. (The new owner writes its own again: `Delta.refresh`.)
+    """
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        newest: dict[Any, int] = {}
+        kept = []
+        for event in batch:
+            at = (event.value or {}).get("at", 0)
+            held = newest.get(event.key, (self.data.get(event.key) or {}).get("at", 0))
+            if event.message.value is None or at >= held:
+                newest[event.key] = at
+                kept.append(event)
+        super().apply_changelog_batch(kept)
+
+
 def declare(app: Any) -> Any:
     """Return the table. Its changelog is created with our topics (see `tickertape.topics`)."""
-    return app.Table(
-        NAME,
-        help="Where every batch stands.",
-    )
+    return app.tables.add(BatchTable(app, name=NAME, help="Where every batch stands."))
 
 
 class Buffered:
@@ -71,7 +88,7 @@ def _status(topic: str, batch_id: str, state: dict[str, Any] | None) -> Outgoing
         return Outgoing(topic, key, None, [(h.OWN, b"1")])
     named = {name: state[name] for name in _NAMED}
     value = orjson.loads(encode.batch_status(**named, timestamp=state["timestamp"] / 1000))
-    value.update(seen=state["seen"], repeats=state["repeats"], started=state["started"])
+    value.update({name: state[name] for name in ("seen", "repeats", "started", "at")})
     return Outgoing(topic, key, orjson.dumps(value), [(h.OWN, b"1")])
 
 

@@ -5,7 +5,9 @@ unchanged, repeat) over everything; else the higher epoch; in one epoch dead ove
 redelivered deltas are harmless, and a replay (a new epoch) reopens what was dead.
 
 The state lies in a mapping of JSON values, under the batch's id for what is asked often, and
-under one key for each partition and block of offsets (a shard), so that no value grows large.
+under one key for each partition and block of offsets (a shard), so that no value grows large. Every
+value says by ``at`` which delta (its offset) was the last one folded in: a worker that was
+stopped, and wakes when another has its partition, writes values with a lower one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from tickertape.delivery.outcome import State
 from tickertape.delivery.progress import Delta, Entry
 from tickertape.ranges import Ranges
 
-SHARD_OFFSETS = 65_536  # 32k runs at worst: well below Kafka's default of 1 MB a message
+SHARD_OFFSETS = 16_384  # 8k runs a part at worst: below Kafka's default of 1 MB a message
 
 Json = dict[str, Any]
 
@@ -56,7 +58,13 @@ def fold(cells: Cells, deltas: Iterable[Delta]) -> dict[str, Json | None]:
     """
     touched: dict[str, Json | None] = {}
     for delta in deltas:
-        batch = cells.get(delta.batch_id) or _new(delta)
+        known = cells.get(delta.batch_id)
+        if delta.refresh:
+            if known is not None:
+                _rewrite(cells, known)
+                touched[delta.batch_id] = status(known)
+            continue
+        batch = known or _new(delta)
         if delta.forget:
             _forget(cells, batch)
             touched[delta.batch_id] = None
@@ -101,6 +109,7 @@ def status(batch: Mapping[str, Any]) -> Json:
         "seen": counts.seen,
         "repeats": counts.repeats,
         "started": batch["first"],
+        "at": batch["at"],
     }
 
 
@@ -108,6 +117,7 @@ def _new(delta: Delta) -> Json:
     return {
         "batch_id": delta.batch_id,
         "total": None,
+        "at": delta.offset,
         "first": delta.timestamp_ms,
         "last": delta.timestamp_ms,
         "closed": None,
@@ -116,6 +126,7 @@ def _new(delta: Delta) -> Json:
 
 
 def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
+    batch["at"] = max(batch["at"], delta.offset)
     if delta.declared and delta.total is not None:
         batch["total"] = delta.total
     if delta.close is not None:
@@ -128,10 +139,18 @@ def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
             name = f"{entry.topic}/{entry.partition}/{block}"
             key = f"{delta.batch_id}\x1f{name}"
             shard = _move(cells.get(key) or {}, entry, offsets)
+            shard["at"] = max(shard.get("at", 0), delta.offset)
             cells.set(key, shard)
             shards[name] = _count(shard).as_list()
     batch["shards"] = shards
     return batch
+
+
+def _rewrite(cells: Cells, batch: Json) -> None:
+    for name in batch["shards"]:
+        key = f"{batch['batch_id']}\x1f{name}"
+        cells.set(key, cells.get(key))
+    cells.set(batch["batch_id"], batch)
 
 
 def _forget(cells: Cells, batch: Json) -> None:
@@ -141,12 +160,15 @@ def _forget(cells: Cells, batch: Json) -> None:
 
 
 def _blocks(offsets: Ranges) -> Iterable[tuple[int, Ranges]]:
+    """Each block once: a shard is as large as its runs, and is gone through for each."""
+    blocks: dict[int, list[tuple[int, int]]] = {}
     for start, end in offsets.to_json():
         while start < end:
             block = start // SHARD_OFFSETS
             stop = min(end, (block + 1) * SHARD_OFFSETS)
-            yield block, Ranges([(start, stop)])
+            blocks.setdefault(block, []).append((start, stop))
             start = stop
+    return [(block, Ranges(runs)) for block, runs in blocks.items()]
 
 
 FINAL = (State.DONE.value, State.UNCHANGED.value, State.REPEAT.value)

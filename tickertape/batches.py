@@ -37,6 +37,7 @@ class BatchReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._batches: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._overwritten: set[str] = set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._caught_up = False
@@ -83,6 +84,11 @@ class BatchReader:
         """Return batches that heard nothing for so long."""
         oldest = (time.time() - hours * 3600) * 1000
         return [id for id, batch in self._batches.items() if batch["last"] < oldest]
+
+    def overwritten(self) -> list[str]:
+        """Return batches whose newest status was followed by an older one: of a worker that was
+        taken for dead and woke. Their owner has to write them again."""
+        return list(self._overwritten)
 
     async def watch(self, batch_id: str) -> AsyncIterator[dict[str, Any]]:
         """Yield the state now and at each change, until it is completed or failed."""
@@ -137,17 +143,28 @@ class BatchReader:
                 own = h.last(message.headers, h.OWN) is not None
             except ValueError:
                 return
-            if not isinstance(value, dict) or value.get("status") not in STATUSES:
+            if not isinstance(value, dict) or not _is_status(value.get("status")):
                 return
             batch_id = batch_id or str(value.get("batch_id", ""))
-            if not own and batch_id in self._batches:
+            known = self._batches.get(batch_id)
+            if not own and known is not None:
                 return  # a producer's declaration: the owner of the batch answers it
+            if known is not None and (_count(value.get("at")) or 0) < (
+                _count(known.get("at")) or 0
+            ):
+                self._overwritten.add(batch_id)
+                return
+            self._overwritten.discard(batch_id)
             self._batches[batch_id] = _state(batch_id, value, message.timestamp)
             self._batches.move_to_end(batch_id)
             while len(self._batches) > BATCHES_MAX:
                 self._batches.popitem(last=False)
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _is_status(value: Any) -> bool:
+    return isinstance(value, str) and value in STATUSES
 
 
 def _closable(batch: dict[str, Any]) -> bool:
@@ -158,12 +175,11 @@ def _closable(batch: dict[str, Any]) -> bool:
 def _state(batch_id: str, value: dict[str, Any], timestamp_ms: int) -> dict[str, Any]:
     """Return the status with every field there, and when it was last heard of (epoch ms)."""
     state = {
-        "batch_id": batch_id,
-        "status": "queued",
         "error_message": None,
         "timestamp": None,
-        "started": timestamp_ms,
         **value,
+        "batch_id": batch_id,
+        "started": _count(value.get("started")) or timestamp_ms,
         **{name: _count(value.get(name)) or 0 for name in COUNTS},
         **{name: _count(value.get(name)) for name in TOTALS},
     }

@@ -46,11 +46,16 @@ class Verdict(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A document whose vector was made elsewhere. ``model`` is the name its maker gave."""
+    """A document whose vector was made elsewhere. ``model`` is the name its maker gave.
+
+    Of a long text it is one chunk, ``ordinal`` of ``count``: it joins those that are stored.
+    """
 
     document: Document
     vector: Vector
     model: str
+    ordinal: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,8 @@ class Pipeline:
 
     def _hash(self, item: Item, document: Document) -> str:
         if isinstance(item, Embedded):
-            return content_hash(document, model=item.model, chunking=item.vector.tobytes().hex())
+            chunk = f"{item.ordinal}/{item.count}/{item.vector.tobytes().hex()}"
+            return content_hash(document, model=item.model, chunking=chunk)
         return content_hash(document, model=self.model, chunking=self._chunking)
 
     async def _chunks(self, items: Sequence[Item]) -> list[list[StoredChunk]]:
@@ -180,10 +186,20 @@ class Pipeline:
                     ]
                 )
             elif isinstance(item, Embedded):
-                text, key = item.document.text, item.document.key
-                id = chunk_id(key, 0, item.model)
-                chunks.append([StoredChunk(id, 0, text, 0, len(text), item.vector)])
+                chunks.append(await self._joined(item))
         return chunks
+
+    async def _joined(self, item: Embedded) -> list[StoredChunk]:
+        """The chunk among the stored ones of its document; key order lets one come at a time."""
+        text, key = item.document.text, item.document.key
+        id = chunk_id(key, item.ordinal, item.model)
+        others: Sequence[StoredChunk] = ()
+        if item.count > 1:
+            for stored in await self._stores[0].document(key.id, key.collection):
+                others = stored.chunks if stored.model == item.model else ()
+        kept = [c for c in others if c.ordinal < item.count and c.ordinal != item.ordinal]
+        own = StoredChunk(id, item.ordinal, text, 0, len(text), item.vector)
+        return sorted([*kept, own], key=lambda chunk: chunk.ordinal)
 
     def _operation(
         self,

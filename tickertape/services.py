@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tickertape.delivery.record import Outgoing
 from tickertape.delivery.status import FlowStatus as FlowStatus
+from tickertape.dlq.box import DeadLetters
 from tickertape.embed.runner import Runner
 from tickertape.pipeline import Pipeline
 from tickertape.search import Search
@@ -77,3 +78,4 @@ class Services:
     batches: Batches
     runtime: Runtime
     pipeline: Pipeline
+    dead_letters: DeadLetters

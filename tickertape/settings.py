@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from tickertape.errors import SettingsError
 
-ROLES = ("embed", "summarize", "write", "progress", "retry")
+ROLES = ("embed", "summarize", "write", "progress")
 DEFAULT_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 # What config.yaml had before Tickertape: "section.key" -> our field. The text flow's topics.
@@ -285,6 +285,14 @@ class Settings(BaseSettings):
         validation_alias=_env("TICKERTAPE_IN_FLIGHT_BYTES_MAX"),
         description="Bytes of one flow in memory; at this number its topics are held.",
     )
+    session_timeout_seconds: float = Field(
+        6.0,
+        ge=3,
+        le=30,
+        validation_alias=_env("TICKERTAPE_SESSION_TIMEOUT"),
+        description="Silence after which Kafka takes a worker for dead and gives its partitions "
+        "to others. Over 6 where a network or a machine stalls for longer.",
+    )
     drain_seconds: Seconds = Field(
         5.0,
         le=30,
@@ -386,6 +394,8 @@ class Settings(BaseSettings):
     @field_validator("roles")
     @classmethod
     def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"expected some of {', '.join(ROLES)}")
         unknown = [role for role in value if role not in ROLES]
         if unknown:
             raise ValueError(f"expected some of {', '.join(ROLES)}; unknown: {', '.join(unknown)}")

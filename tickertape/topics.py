@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 DAY_MS = 86_400_000
 DEAD_DAYS = 30  # how long dead letters are kept
-RECORD_BYTES_MAX = 16 * 2**20  # what our producer and the topics we create take
+RECORD_BYTES_MAX = 16 * 2**20  # what the topics we create take
+COPY_BYTES_MAX = RECORD_BYTES_MAX + 2**16  # such a record with the headers of its dead letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
         "max.message.bytes": str(RECORD_BYTES_MAX),
         "retention.ms": str(7 * DAY_MS),
     }
+    copies = {**base, "max.message.bytes": str(COPY_BYTES_MAX)}
     compacted = {k: v for k, v in {**base, **COMPACTED}.items() if k != "retention.ms"}
     found: list[Topic] = []
     for kind in KINDS:
@@ -147,16 +149,16 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
                     kind.partitions,
                     kind.key,
                     f"internal: {name} by id",
-                    base,
+                    copies,
                     like=name,
                 )
             )
         for level in range(retries if kind.retries else 0):
             what = f"{name}, retry {level}"
             made = retry(name, level)
-            found.append(Topic(made, kind.partitions, "as topic", what, base, like=name))
+            found.append(Topic(made, kind.partitions, "as topic", what, copies, like=name))
         if kind.dead:
-            keep = {**base, "retention.ms": str(DEAD_DAYS * DAY_MS)}
+            keep = {**copies, "retention.ms": str(DEAD_DAYS * DAY_MS)}
             for made, what in ((dlq(name), "dead letters"), (parking(name), "parked dead letters")):
                 found.append(
                     Topic(made, kind.partitions, "as topic", f"{name}, {what}", keep, like=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ from web.routes import services_of
 Model = type[FinancialDocument] | type[TextMessage]
 
 
+DOCUMENTS_MAX = 10_000  # of one request
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Documents that are fit to be sent. ``named`` says that the caller chose the batch's id."""
@@ -45,7 +49,20 @@ async def read(request: web.Request, query: DocumentsQuery, model: Model) -> Sub
         Problem: 400, 413, 415, or 422 that names ``documents[i].field``.
     """
     raw, envelope = await _documents(request)
+    if len(raw) > DOCUMENTS_MAX:
+        raise invalid([("documents", f"expected at most {DOCUMENTS_MAX}, got {len(raw)}")])
     limits = Limits(services_of(request).settings.text_bytes_max)
+    # Thousands of small documents take seconds, in which the loop must serve others.
+    return await asyncio.to_thread(_submission, raw, envelope, query, model, limits)
+
+
+def _submission(
+    raw: list[Any],
+    envelope: dict[str, Any],
+    query: DocumentsQuery,
+    model: Model,
+    limits: Limits,
+) -> Submission:
     documents = _check(raw)
     batch_id = _one_batch(documents, query.batch_id or envelope.get("batch_id"))
     total = query.total_documents or envelope.get("total_documents")

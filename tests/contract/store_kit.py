@@ -132,8 +132,14 @@ def put(
     return Put(document, f"hash of {len(texts)}", model, chunks)
 
 
-def touch(id: str, at: Version, collection: str = "news") -> Touch:
-    return Touch(key(id, collection), at)
+def touch(
+    id: str,
+    at: Version,
+    collection: str = "news",
+    origin: Origin | None = None,
+    batch_id: str | None = None,
+) -> Touch:
+    return Touch(key(id, collection), at, origin, batch_id)
 
 
 def delete(id: str, at: Version, collection: str = "news", topic: str = TOPIC) -> Delete:

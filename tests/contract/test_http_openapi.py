@@ -13,10 +13,13 @@ from aiohttp.test_utils import TestClient
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.web_parts import Parts, flow, parts, served, store_text
+from tickertape.errors import BrokerError
 from web import ROUTES
 from web.openapi import operation_id
 
 Client = TestClient[web.Request, web.Application]
+
+DEAD = {"topic": "text-messages-dlq", "partition": "0", "offset": "0"}
 
 # (method, path template, how it is asked, status)
 EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
@@ -50,6 +53,18 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/search", {}, 422),
     ("POST", "/search", {"json": {"query": "revenue", "filters": {"ticker": "ACME"}}}, 200),
     ("POST", "/search", {"json": {"k": 3}}, 422),
+    ("GET", "/dlq", {}, 200),
+    ("GET", "/dlq", {"params": {"topic": "elsewhere"}}, 422),
+    ("GET", "/dlq", {"down": "no Kafka broker answers"}, 503),
+    ("GET", "/dlq/{topic}/{partition}/{offset}", DEAD, 200),
+    ("GET", "/dlq/{topic}/{partition}/{offset}", {**DEAD, "offset": "99"}, 404),
+    ("GET", "/dlq/{topic}/{partition}/{offset}", {**DEAD, "offset": "x"}, 422),
+    ("POST", "/dlq/replay", {"json": {"batch": "b"}}, 200),
+    ("POST", "/dlq/replay", {"json": {"ids": ["text-messages-dlq/0/99"]}}, 422),
+    ("POST", "/dlq/replay", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/dlq/replay", {"data": {"batch": "form"}}, 415),
+    ("POST", "/dlq/replay", {"json": {"key": "x" * 5000}}, 413),
+    ("POST", "/dlq/replay", {"json": {}, "down": "no Kafka broker answers"}, 503),
 ]
 
 
@@ -58,6 +73,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Parts]:
     async with parts(tmp_path, web_body_bytes_max=4000) as made:
         await store_text(made, "d", "Revenue rose nine per cent.", ticker="ACME")
         await made.batches.put("b", total_documents=3, done=1)
+        made.letters.put("text-messages", "d", b'{"id": "d", "text": 5}', "b")
         made.runtime.shown = [flow("embed"), flow("summarize", lag=None, state="held", reason="x")]
         yield made
 
@@ -133,6 +149,7 @@ async def test_a_reply_is_what_is_described(
 ) -> None:
     how = dict(how)
     services.runtime.missing = how.pop("unready", {})
+    services.letters.down = BrokerError(how.pop("down")) if "down" in how else None
     ask = re.sub(r"\{(\w+)\}", lambda name: how.pop(name[1]), path)
     answer = await client.request(method, ask, **how)
     assert answer.status == status, await answer.text()

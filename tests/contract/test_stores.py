@@ -159,6 +159,19 @@ async def test_put_without_chunks_leaves_an_empty_document(store: Store) -> None
     assert not (await store.heads([key("a")]))[key("a")].deleted
 
 
+async def test_a_touch_with_an_origin_says_who_was_here_last(store: Store) -> None:
+    await store.apply([put("a", "text", at=version(1))])
+    before = (await store.heads([key("a")]))[key("a")]
+    await store.apply([touch("a", version(2))])
+    same = (await store.heads([key("a")]))[key("a")]
+    assert (same.origin, same.batch_id) == (before.origin, before.batch_id)
+    later = Origin("other", 1, 2)
+    await store.apply([touch("a", version(3), origin=later, batch_id="second")])
+    moved = (await store.heads([key("a")]))[key("a")]
+    assert (moved.origin, moved.batch_id, moved.version) == (later, "second", version(3))
+    assert moved.content_version == before.content_version
+
+
 async def test_touch_moves_only_the_version(store: Store) -> None:
     await store.apply([put("a", "one", at=version(1))])
     (before,) = await store.document("a")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import orjson
 import pytest
 
 from tickertape.delivery import headers as h
-from tickertape.delivery.breaker import Breakers
+from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
 from tickertape.delivery.flow import Flow, Limits, Spec
 from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.watermark import Leases
-from tickertape.errors import InvalidRecord, OutageError, TooLarge, TransientError
+from tickertape.errors import InvalidRecord, OutageError, Timeout, TooLarge, TransientError
 
 
 class Harness:
@@ -276,3 +277,51 @@ async def test_internal_routes_believe_their_headers():
     harness.put(0, {"id": "k", "batch_id": "b"}, headers=headers, trusted=True)
     await harness.quiet()
     assert harness.progress() == [("b", "done", 2, [[44, 45]])]
+
+
+async def pass_by(flow, seconds):
+    """The breakers' clocks go on."""
+    now = time.monotonic() + seconds
+    for breaker in flow._breakers.all():
+        breaker._clock = lambda: now
+    await asyncio.sleep(0)
+
+
+async def test_a_breaker_that_is_open_with_nothing_to_probe_lets_records_in():
+    harness = Harness(dependencies=("llm",))
+    harness.handler = lambda works: [Failed(Timeout("slow", dependency="llm"))] * len(works)
+    for offset in range(FAILURES_TO_OPEN):
+        harness.put(offset, {"id": f"{offset}"}, key=b"%d" % offset)
+        await harness.quiet()
+    assert not harness.flow.records_in_flight, "all went to a retry topic"
+    assert harness.flow.wants_hold
+    await pass_by(harness.flow, 60)
+    assert not harness.flow.wants_hold
+    harness.handler = lambda works: [Done()] * len(works)
+    harness.put(99, {"id": "probe"}, key=b"probe")
+    await harness.quiet()
+    assert not harness.flow._breakers["llm"].is_open
+
+
+async def test_a_rebalance_in_an_outage_does_not_hold_the_flow_for_ever():
+    harness = Harness(dependencies=("llm",))
+    harness.handler = lambda works: [Failed(OutageError("down", dependency="llm"))] * len(works)
+    harness.put(0, {"id": "k"})
+    await asyncio.sleep(0.01)
+    await harness.flow.drain(1.0)
+    harness.leases.revoke()
+    harness.flow.revoke()
+    assert harness.flow.wants_hold
+    await pass_by(harness.flow, 60)
+    assert not harness.flow.wants_hold
+
+
+async def test_a_probe_that_another_dependency_forbids_is_not_taken():
+    harness = Harness(dependencies=("a", "b"))
+    a, b = harness.flow._breakers["a"], harness.flow._breakers["b"]
+    a.open("down", 0.0)
+    b.open("down", 60.0)
+    harness.put(0, {"id": "k"})
+    await asyncio.sleep(0.01)
+    assert a.admit(), "nobody holds the probe of a"
+    assert not harness.windows

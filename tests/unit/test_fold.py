@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.fold import fold
+from tables.fold import SHARD_OFFSETS, fold
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
 from tickertape.delivery.progress import Delta, Entry, Event
@@ -103,16 +103,18 @@ def test_deltas_survive_the_wire():
     (record,) = progress.outgoing("batch-progress", events)
     import orjson
 
-    delta = progress.decode(orjson.loads(record.value), 7)
+    delta = progress.decode(orjson.loads(record.value), 7, 0)
     assert delta.entries[0].offsets.to_json() == [[3, 5], [9, 10]]
-    assert progress.decode(orjson.loads(progress.encode("x", declared(3)).value), 0) == declared(3)
+    assert progress.decode(orjson.loads(progress.encode("x", declared(3)).value), 0, 0) == declared(
+        3
+    )
 
 
 moves = st.lists(
     st.builds(
         moved,
         st.sampled_from([State.DONE, State.UNCHANGED, State.RETRYING, State.DEAD]),
-        st.sampled_from([0, 1, 65_535, 65_536]),
+        st.sampled_from([0, 1, SHARD_OFFSETS - 1, SHARD_OFFSETS]),
         part=st.sampled_from(BOTH),
         parts=st.just(BOTH),
         epoch=st.integers(0, 2),
@@ -168,3 +170,39 @@ def test_ranges_are_sets(a, b):
     assert len(left) == len(a)
     assert Ranges(left.to_json()) == left
     assert all(end < start for (_, end), (start, _) in pairwise(left.to_json()))
+
+
+def test_a_shard_is_gone_through_once_for_all_the_runs_of_a_delta():
+    class Counted(Cells):
+        writes = 0
+
+        def set(self, key, value):
+            self.writes += "\x1f" in key
+            super().set(key, value)
+
+    cells = Counted()
+    runs = range(0, 2 * SHARD_OFFSETS, 512)  # of a batch whose records alternate with others'
+    state = fold(cells, [moved(State.DONE, *runs)])["b"]
+    assert state["done"] == len(runs)
+    assert cells.writes == 2, "one for each block"
+
+
+def test_a_refresh_writes_every_value_again_and_changes_nothing():
+    cells = Cells()
+    before = fold(cells, [declared(2), moved(State.DONE, 0, SHARD_OFFSETS)])["b"]
+    written = []
+    original = cells.set
+    cells.set = lambda key, value: (written.append(key), original(key, value))
+    assert fold(cells, [Delta("b", refresh=True)])["b"] == before
+    assert sorted(written) == sorted(cells)
+    assert fold(cells, [Delta("unknown", refresh=True)]) == {}
+
+
+def test_every_value_says_which_delta_was_the_last():
+    cells = Cells()
+    entry = Entry("t", 0, "store", STORE, State.DONE, 0, Ranges.of([1]))
+    first = Delta("b", (entry,), timestamp_ms=1, offset=40)
+    assert fold(cells, [first])["b"]["at"] == 40
+    assert fold(cells, [Delta("b", close=1, offset=41)])["b"]["at"] == 41
+    assert fold(cells, [first])["b"]["at"] == 41, "delivered again"
+    assert {value["at"] for value in cells.values()} == {40, 41}

@@ -280,3 +280,13 @@ async def test_a_store_that_is_down_is_named_beside_those_that_answer(
     # Not found where not every store was asked is not known, rather than not there.
     assert (await client.get("/documents/nope")).status == 503
     assert (await client.delete("/documents/nope")).status == 503
+
+
+async def test_more_documents_than_one_request_may_bring_are_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.submission.DOCUMENTS_MAX", 3)
+    answer = await client.post("/documents", json=[{"text": "x"}] * 4)
+    assert answer.status == 422
+    assert "expected at most 3, got 4" in str(await answer.json())
+    assert (await client.post("/documents", json=[{"text": "x"}] * 3)).status == 202

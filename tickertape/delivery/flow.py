@@ -133,6 +133,7 @@ class Flow(Generic[T]):
         self._limits = limits
         self._publish = publish
         self._breakers = breakers
+        self._dependencies = set(spec.dependencies)  # and whatever else an error names
         self._queue: KeyOrder[Entry] = KeyOrder(
             _key if spec.keyed else _no_key, lambda entry: entry.record.size
         )
@@ -166,12 +167,18 @@ class Flow(Generic[T]):
         ):
             self._full = False
         held = self.paused or self._full or not self._accepting
-        return held or bool(self._breakers.opened(self.spec.dependencies))
+        return held or self._waits_for_a_dependency
+
+    @property
+    def _waits_for_a_dependency(self) -> bool:
+        """An empty flow with a probe due lets records in: nothing else would close the breaker."""
+        opened = self._breakers.opened(self._dependencies)
+        return any(self._records or breaker.wait_seconds for breaker in opened)
 
     @property
     def reason(self) -> str:
         """Why the flow is held, else an empty string."""
-        opened = self._breakers.opened(self.spec.dependencies)
+        opened = self._breakers.opened(self._dependencies)
         if opened:
             return f"{opened[0].name}: {opened[0].reason}"
         if self.paused:
@@ -215,11 +222,12 @@ class Flow(Generic[T]):
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
-    def revoke(self) -> None:
-        """Forget the records whose leases are revoked; go on with the others."""
+    def revoke(self, resume: bool = True) -> None:
+        """Forget the records whose leases are revoked; go on with the others, or (at shutdown)
+        stay as `drain` left it."""
         for entry in self._queue.drop(lambda entry: entry.lease.revoked):
             self._forget(entry)
-        self._accepting = True
+        self._accepting = resume
         self._wake()
 
     # Windows
@@ -249,9 +257,11 @@ class Flow(Generic[T]):
 
     def _start(self) -> bool:
         """Start one window; False when a breaker does not admit it (a timer tries again)."""
-        opened = self._breakers.opened(self.spec.dependencies)
-        for breaker in opened:
+        opened = self._breakers.opened(self._dependencies)
+        for place, breaker in enumerate(opened):
             if not breaker.admit():
+                for admitted in opened[:place]:
+                    admitted.abandon()
                 self._later(max(breaker.wait_seconds, 0.05))
                 return False
         count = 1 if opened else self.spec.window_records
@@ -269,8 +279,11 @@ class Flow(Generic[T]):
         left = entries
         started = time.perf_counter()
         try:
-            settled, held = await self._work(entries)
-            await self._settle(settled)
+            left = self._ours(left)
+            settled, held = await self._work(left)
+            # A revoked record is its new owner's: what we made of it would come twice.
+            ours = set(map(id, self._ours([entry for entry, _, _ in settled])))
+            await self._settle([one for one in settled if id(one[0]) in ours])
             left = held
         except Exception:
             # Nothing an agent raises comes here. The records are not settled, so not lost.
@@ -283,6 +296,14 @@ class Flow(Generic[T]):
                 breaker.abandon()
         metrics.flow_window_records.labels(self.spec.name).observe(len(entries))
         metrics.processing_seconds.labels(self.spec.name).observe(time.perf_counter() - started)
+
+    def _ours(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries whose leases live; let go of the others."""
+        for entry in entries:
+            if entry.lease.revoked:
+                self._queue.release(entry)
+                self._forget(entry)
+        return [entry for entry in entries if not entry.lease.revoked]
 
     async def _work(
         self, entries: Sequence[Entry]
@@ -351,8 +372,9 @@ class Flow(Generic[T]):
                 log.warning("held", flow=self.spec.name, dependency=name, reason=str(error))
             else:
                 self._breakers[name].failed(str(error))
+        self._dependencies |= failed
         if len(errors) < len(outcomes):
-            for name in self.spec.dependencies:
+            for name in self._dependencies:
                 if name not in failed:
                     self._breakers[name].succeeded()
 
@@ -375,7 +397,8 @@ class Flow(Generic[T]):
         for index, error in refused.items():
             entry, _, batch = decided[index]
             made, _ = self._follow(entry.record, Failed(error), batch)
-            await self._confirm([made])
+            if await self._confirm([made]):
+                await self._confirm([[letters.remnant(letter) for letter in made]])
             if batch is not None and self.spec.part is not None:
                 origin = entry.record.origin
                 events = [e for e in events if e.origin != origin]
@@ -445,7 +468,12 @@ class Flow(Generic[T]):
                 else:
                     again.append((index, out))
             if again:
-                log.warning("produce_failed", flow=self.spec.name, records=len(again))
+                log.warning(
+                    "produce_failed",
+                    flow=self.spec.name,
+                    records=len(again),
+                    error=str(next(e for e in errors if e is not None)),
+                )
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
             todo = again
         return refused

@@ -67,7 +67,7 @@ def read_origin(headers: Headers) -> Origin | None:
         return None
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
-    if topic and partition.isdigit() and offset.isdigit():
+    if topic and _digits(partition) and _digits(offset):
         return Origin(topic, int(partition), int(offset))
     return None
 
@@ -76,7 +76,7 @@ def read_version(headers: Headers) -> Version | None:
     """Return the version, None where it is absent or unreadable."""
     text = last(headers, VERSION)
     number, _, offset = (text or "").partition(".")
-    if number.isdigit() and offset.isdigit():
+    if _digits(number) and _digits(offset):
         return Version(int(number), int(offset))
     return None
 
@@ -86,7 +86,11 @@ def trace(headers: Headers) -> list[tuple[str, bytes | None]]:
     return [(key, value) for key, value in headers if key == TRACEPARENT]
 
 
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def read_int(headers: Headers, name: str, default: int = 0) -> int:
     """Return a header that holds an integer >= 0, else the default."""
     text = last(headers, name)
-    return int(text) if text is not None and text.isdigit() and len(text) < 19 else default
+    return int(text) if text is not None and _digits(text) else default

@@ -77,7 +77,19 @@ def dead(
         h.BATCH: batch,
     }
     headers = h.without(carried(record), *ours, h.RETRY_DUE)
-    return Outgoing(topics.dlq(base), record.key, record.value, [*headers, *text_headers(ours)])
+    # A record of neither key nor value is possible, but no producer in Python sends one.
+    key = record.key or b"" if record.value is None else record.key
+    return Outgoing(topics.dlq(base), key, record.value, [*headers, *text_headers(ours)])
+
+
+def remnant(letter: Outgoing) -> Outgoing:
+    """Return what is left of a dead letter that its topic refuses: why, and where the record is.
+
+    The value is empty, not null: replayed, that would be a delete.
+    """
+    own = (h.DLT_PREFIX, h.ORIGIN, h.VERSION, h.BATCH, h.ERROR_CLASS)
+    headers = [(name, value) for name, value in letter.headers if name.startswith(own)]
+    return Outgoing(letter.topic, letter.key, b"", headers)
 
 
 def _name(error: Exception) -> str:

@@ -58,7 +58,9 @@ class Delta:
     declared: bool = False
     close: int | None = None
     forget: bool = False
+    refresh: bool = False  # write again what a worker that was taken for dead overwrote
     timestamp_ms: int = field(default=0, compare=False)  # Kafka's, of the delta record
+    offset: int = field(default=0, compare=False)  # of the delta record
 
 
 def event(record: Record, batch_id: str, part: str, parts: tuple[str, ...], state: State) -> Event:
@@ -111,10 +113,12 @@ def encode(topic: str, delta: Delta) -> Outgoing:
         value["close"] = delta.close
     if delta.forget:
         value["forget"] = True
+    if delta.refresh:
+        value["refresh"] = True
     return Outgoing(topic, delta.batch_id.encode(), orjson.dumps(value))
 
 
-def decode(value: Mapping[str, Any], timestamp_ms: int) -> Delta:
+def decode(value: Mapping[str, Any], timestamp_ms: int, offset: int) -> Delta:
     """Read what `encode` wrote. Raises KeyError, TypeError or ValueError for anything else."""
     return Delta(
         batch_id=str(value["batch_id"]),
@@ -126,5 +130,7 @@ def decode(value: Mapping[str, Any], timestamp_ms: int) -> Delta:
         declared=bool(value.get("declared")),
         close=value.get("close"),
         forget=bool(value.get("forget")),
+        refresh=bool(value.get("refresh")),
         timestamp_ms=timestamp_ms,
+        offset=offset,
     )

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 from tickertape.delivery.record import Outgoing
 from tickertape.errors import PermanentError, TooLarge, TransientError
 from tickertape.settings import Settings
-from tickertape.topics import RECORD_BYTES_MAX
+from tickertape.topics import COPY_BYTES_MAX
 
 REQUEST_TIMEOUT_MS = 20_000
 
@@ -36,7 +36,7 @@ class KafkaPublisher:
             acks="all",
             linger_ms=settings.linger_ms,
             max_batch_size=settings.producer_batch_bytes,
-            max_request_size=RECORD_BYTES_MAX,
+            max_request_size=COPY_BYTES_MAX,
             compression_type=None if settings.compression == "none" else settings.compression,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )

@@ -32,7 +32,7 @@ POLL_RECORDS = 200
 POLL_MS = 200
 COMMIT_SECONDS = 0.5
 FETCH_BYTES_MAX = 4 * 2**20
-PARTITION_BYTES_MAX = 256 * 1024
+PARTITION_BYTES_MAX = 64 * 1024
 
 log = structlog.get_logger("tickertape.retries")
 
@@ -76,7 +76,7 @@ class RetryReader:
             max_poll_records=POLL_RECORDS,
             fetch_max_bytes=FETCH_BYTES_MAX,
             max_partition_fetch_bytes=PARTITION_BYTES_MAX,
-            session_timeout_ms=10_000,
+            session_timeout_ms=round(settings.session_timeout_seconds * 1000),
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=600_000,
         )

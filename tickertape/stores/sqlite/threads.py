@@ -19,7 +19,7 @@ from tickertape.stores.sqlite import schema
 T = TypeVar("T")
 
 READERS = 4
-BUSY_SECONDS = 20.0  # how long a writer waits for another process' transaction
+BUSY_SECONDS = 5.0  # a writer waits so long for other processes, then its flow is held
 BUSY_STEP_SECONDS = 0.005
 DEPENDENCY = "store:sqlite"
 
@@ -65,9 +65,14 @@ class Threads:
         self._identity = (found.st_dev, found.st_ino)
 
     async def write(self, function: Callable[..., T], *args: object) -> T:
-        """Run on the writer's connection, one call after the other."""
+        """Run on the writer's connection, one call after the other, where its file is in place."""
+
+        def checked(connection: apsw.Connection, *args: object) -> T:
+            self.check_file(connection)
+            return function(connection, *args)
+
         with self._translated():
-            return await self._writer.run(function, args)
+            return await self._writer.run(checked, args)
 
     async def read(self, function: Callable[..., T], *args: object) -> T:
         """Run on one of the readers' connections."""

@@ -156,10 +156,19 @@ def _apply_one(db: apsw.Connection, operation: Prepared | Touch | Delete | Excep
     elif isinstance(operation, Delete):
         _delete(db, operation, head)
     elif head is not None:
-        db.execute(
-            "UPDATE documents SET version = ? WHERE id = ?", (str(operation.version), head[0])
-        )
+        _touch(db, operation, head)
     return Applied.APPLIED
+
+
+def _touch(db: apsw.Connection, touch: Touch, head: Head) -> None:
+    db.execute("UPDATE documents SET version = ? WHERE id = ?", (str(touch.version), head[0]))
+    if touch.origin is not None:
+        topic, batch_id = values.bind(touch.origin.topic), values.bind(touch.batch_id)
+        db.execute(
+            'UPDATE documents SET topic = ?, "partition" = ?, "offset" = ?, batch_id = ?'
+            " WHERE id = ?",
+            (topic, touch.origin.partition, touch.origin.offset, batch_id, head[0]),
+        )
 
 
 def _put(db: apsw.Connection, prepared: Prepared, head: Head | None) -> None:
