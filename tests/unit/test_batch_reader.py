@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,7 +44,8 @@ def test_an_older_status_after_a_newer_one_is_not_shown_and_asks_for_a_refresh()
     def take(at: int, status: str) -> None:
         raw = orjson.dumps({"batch_id": "b", "status": status, "seen": 1, "at": at})
         own = (("tickertape-own", b"1"),)
-        reader._take(SimpleNamespace(key=b"b", value=raw, headers=own, timestamp=1000))
+        now = round(time.time() * 1000)
+        reader._take(SimpleNamespace(key=b"b", value=raw, headers=own, timestamp=now))
 
     take(9, "completed")
     take(7, "processing")  # of a worker that was taken for dead and woke
