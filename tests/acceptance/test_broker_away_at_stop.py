@@ -1,0 +1,28 @@
+"""SIGTERM while the broker is away: the worker ends by itself, and loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.acceptance.system import System, documents
+from tests.fixtures_broker import Broker
+
+
+async def test_a_worker_ends_without_its_broker(model_cache: Path, tmp_path: Path):
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    system = System(broker, model_cache, tmp_path)
+    try:
+        await system.open()
+        worker = await system.worker()
+        batch = await system.declare(3)
+        await system.send(system.settings.topic_text_messages, documents(3, batch))
+        await system.finished(worker, batch)
+        broker.kill()
+        assert await worker.stop() == 0, worker.tail()
+        broker.start()
+        worker = await system.worker()
+        assert (await system.finished(worker, batch))["done"] == 3
+        await system.close()
+    finally:
+        broker.stop()
