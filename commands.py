@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import warnings
 from typing import Any, cast
 
 import structlog
 from faust.cli.faust import cli
 from faust.cli.worker import worker as faust_worker
+from faust.exceptions import AlreadyConfiguredWarning
 from faust.worker import Worker as FaustWorker
 
 from runtime import Worker
@@ -93,7 +95,9 @@ class worker(faust_worker):  # noqa: N801 - the class's name is the command's
                 f"TICKERTAPE_WEB_PORT: {where} cannot be listened on: {error.strerror}"
             ) from None
         if port != conf.web_port:
-            conf.web_port = port
+            with warnings.catch_warnings():  # Faust's, of settings that were read before
+                warnings.simplefilter("ignore", AlreadyConfiguredWarning)
+                conf.web_port = port
             conf.canonical_url = f"http://{conf.web_host}:{port}"  # type: ignore[assignment]
         log.info("web", address=f"http://{conf.web_bind}:{port}/")
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,13 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tickertape.delivery.record import Outgoing
+from tickertape import topics
+from tickertape.delivery.letters import dead
+from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.delivery.status import FlowStatus
+from tickertape.dlq.box import DeadLetters
+from tickertape.dlq.letter import Letter, Place
+from tickertape.dlq.marks import Marks
 from tickertape.documents import (
     Document,
     DocumentKey,
@@ -28,6 +34,7 @@ from tickertape.documents import (
 )
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
+from tickertape.errors import InvalidRecord
 from tickertape.pipeline import Pipeline
 from tickertape.search import Search
 from tickertape.services import Services
@@ -143,6 +150,68 @@ class MemoryPublisher:
         return results
 
 
+class MemoryLetters:
+    """Dead letters in memory, in the order they died; marks are read where they were sent."""
+
+    def __init__(self, publisher: MemoryPublisher) -> None:
+        self.letters: list[Letter] = []
+        self.existing: set[str] = set()
+        self.down: Exception | None = None
+        self._publisher = publisher
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[MemoryLetters]:
+        if self.down is not None:
+            raise self.down
+        yield self
+
+    def put(
+        self, topic: str, id: str, value: bytes | None, batch: str | None = None, **headers: str
+    ) -> Place:
+        """A record that the flow of ``topic`` could not decode."""
+        offset = len(self.letters)
+        record = Record(topic, 0, offset, id.encode(), value, text_headers(headers), offset + 1)
+        self.existing |= {topics.rekeyed(topic), topics.parking(topic)}
+        out = dead(record, topic, "g", 0, InvalidRecord("text", "a non-empty string"), batch)
+        place = Place(out.topic, 0, offset)
+        size = len(out.key or b"") + len(out.value or b"")
+        letter = Letter(place, 1000 + offset, out.key, out.value, out.headers, size, batch)
+        self.letters.append(letter)
+        return place
+
+    async def catch_up(self, topic: str, marks: Marks) -> None:
+        sent = [record for record in self._publisher.sent if record.topic == topic]
+        for offset, record in enumerate(sent):
+            marks.take(
+                SimpleNamespace(partition=0, offset=offset, key=record.key, value=record.value)
+            )
+
+    async def newest(
+        self,
+        topics: Iterable[str],
+        wanted: Callable[[Letter], bool],
+        limit: int,
+        since_ms: int | None = None,
+    ) -> list[Letter]:
+        found = [x for x in self.letters if x.place.topic in set(topics) and wanted(x)]
+        return found[::-1][:limit]
+
+    async def oldest(
+        self, topics: Iterable[str], since_ms: int | None = None
+    ) -> AsyncGenerator[Letter, None]:
+        for letter in [x for x in self.letters if x.place.topic in set(topics)]:
+            yield letter
+
+    async def get(self, place: Place) -> Letter | None:
+        return next((x for x in self.letters if x.place == place), None)
+
+    async def of_key(
+        self, topics: Iterable[str], key: bytes, wanted: Callable[[Letter], bool]
+    ) -> Letter | None:
+        found = await self.newest(topics, lambda x: x.key == key and wanted(x), 1)
+        return found[0] if found else None
+
+
 class MemoryRuntime:
     def __init__(self) -> None:
         self.missing: dict[str, str] = {}
@@ -197,6 +266,7 @@ class Parts(Services):
     publisher: MemoryPublisher
     batches: MemoryBatches
     runtime: MemoryRuntime
+    letters: MemoryLetters
 
 
 @asynccontextmanager
@@ -206,20 +276,25 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
     store = SqliteStore(chosen)
     runner = Runner(WordEmbedder(), 1024)
     batches = MemoryBatches()
+    publisher = MemoryPublisher(batches, chosen.topic_batch_status)
+    letters = MemoryLetters(publisher)
     await store.start()
     await runner.start()
     try:
-        yield Parts(
+        made = Parts(
             settings=chosen,
             stores=[store],
             runner=runner,
             search=Search(store, runner),
             summarizer=FirstSentence(),
-            publisher=MemoryPublisher(batches, chosen.topic_batch_status),
+            publisher=publisher,
             batches=batches,
             runtime=MemoryRuntime(),
             pipeline=Pipeline([store], runner, chunk_tokens=24, overlap_tokens=0),
+            dead_letters=DeadLetters(chosen, publisher.send, letters.open),
         )
+        made.letters = letters
+        yield made
     finally:
         await runner.stop()
         await store.stop()

@@ -10,10 +10,10 @@ import orjson
 from aiohttp import web
 
 from tickertape import __version__, metrics
-from web import batches, documents, errors, guard, openapi, pages, search, sse, status
+from web import batches, dlq, documents, errors, guard, openapi, pages, search, sse, status
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf
 
-RESOURCES = (pages, status, documents, batches, search)
+RESOURCES = (pages, status, documents, batches, dlq, search)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

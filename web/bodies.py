@@ -148,12 +148,43 @@ class Stored(Answer):
     chunks: list[Chunk]
 
 
+class Original(Answer):
+    """Where a record first stood."""
+
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    timestamp: str | None
+
+
+class DeadLetter(Answer):
+    """A record that could not be processed, and why."""
+
+    id: str = Field(description="topic/partition/offset of the letter.")
+    topic: str
+    partition: int
+    offset: int
+    timestamp: str | None = Field(description="When it died.")
+    state: Literal["open", "replayed", "parked", "purged"]
+    key: str | None
+    error_class: str | None = Field(description="permanent or transient.")
+    error: str | None
+    reason: str | None
+    batch_id: str | None
+    attempts: int = Field(description="Retries before it died.")
+    replays: int
+    edited_from: str | None = Field(description="The letter whose edited replay this was.")
+    original: Original
+    size: int = Field(description="Bytes of key and value.")
+
+
 class DocumentAnswer(Answer):
     """All that is stored under an id."""
 
     id: str
     documents: list[Stored]
-    unavailable: dict[str, str] = Field(description="Stores that did not answer, and why.")
+    dead_letter: DeadLetter | None = Field(description="The newest that is open.")
+    unavailable: dict[str, str] = Field(description="What did not answer, and why.")
 
 
 # --- batches --------------------------------------------------------------------------------

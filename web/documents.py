@@ -14,7 +14,7 @@ from tickertape.delivery.record import Outgoing
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.base import Store, StoredDocument
-from web import submission
+from web import dlq, submission
 from web.bodies import (
     Chunk,
     DeleteQuery,
@@ -75,17 +75,22 @@ async def get(request: web.Request) -> web.Response:
     """What each store holds under the id: passages, version, hash, times, origin.
 
     A deleted document is shown while its head is remembered, with ``deleted`` and no chunks.
+    ``dead_letter`` says why an event of it could not be processed, also where nothing is stored.
     """
     id = request.match_info["id"]
     query = read_query(request, DocumentQuery)
-    found, failed = await _stored(services_of(request).stores, id, query.collection)
-    if not found:
+    services = services_of(request)
+    (found, failed), (letter, silent) = await asyncio.gather(
+        _stored(services.stores, id, query.collection), dlq.of_document(services, id)
+    )
+    if not found and letter is None:
         raise _missing(id, failed)
     return reply(
         DocumentAnswer(
             id=id,
             documents=[_answer(store, document) for store, document in found],
-            unavailable=failed,
+            dead_letter=letter,
+            unavailable=failed if silent is None else {**failed, "dead letters": silent},
         )
     )
 

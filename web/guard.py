@@ -8,6 +8,7 @@ from it too (DNS rebinding). Both are told by headers that a page's script canno
 from __future__ import annotations
 
 import ipaddress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -63,9 +64,11 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers = response.headers
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
+    headers["Server"] = "tickertape"
+    if response.status == HTTPStatus.NOT_MODIFIED:
+        return  # it has no type; what it said here would replace what the browser keeps
     page = response.content_type == "text/html"
     headers.setdefault("Content-Security-Policy", PAGE if page else NOTHING)
-    headers["Server"] = "tickertape"
     if request.path.startswith("/static/") or page:
         headers.setdefault("Cache-Control", "no-cache")  # kept, but asked again by its ETag
     else:

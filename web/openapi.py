@@ -72,8 +72,12 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 
 def operation_id(route: Route) -> str:
-    """Return a name for generated clients: ``get_ingest_status``."""
-    words = re.findall(r"[a-z0-9]+", re.sub(r"\{[^}]*\}", "", route.path.lower()))
+    """Return a name for generated clients: ``get_ingest_status``.
+
+    One parameter says nothing that the rest does not; several name what is meant.
+    """
+    path = route.path.lower()
+    words = re.findall(r"[a-z0-9]+", path if path.count("{") > 1 else re.sub(r"\{\w+\}", "", path))
     return "_".join([route.method.lower(), *(words or ["root"])])
 
 

@@ -112,6 +112,16 @@ async def test_every_answer_has_security_headers(client: Client) -> None:
     assert (await client.get("/stats")).headers["Cache-Control"] == "no-store"
 
 
+async def test_a_page_that_did_not_change_keeps_the_headers_it_came_with(client: Client) -> None:
+    """A browser takes over what a 304 says: a policy without scripts would leave a bare page."""
+    page = await client.get("/", headers={"Accept": "text/html"})
+    again = {"Accept": "text/html", "If-None-Match": page.headers["ETag"]}
+    unchanged = await client.get("/", headers=again)
+    assert unchanged.status == 304
+    assert "Content-Security-Policy" not in unchanged.headers
+    assert "Cache-Control" not in unchanged.headers
+
+
 FAILURES = {
     "outage": (OutageError("llm is down", dependency="llm", retry_after=7.2), 503, "8"),
     "store": (StoreError("cannot be opened"), 503, "5"),

@@ -146,7 +146,7 @@ const words = (text) =>
 /** The passage in pieces, with words of the question marked. */
 function mark(text, wanted) {
   if (wanted.length === 0) return [text];
-  const stems = wanted.map((word) => word.slice(0, Math.max(3, word.length - 2)));
+  const stems = wanted.map((word) => word.slice(0, Math.max(4, word.length - 2)));
   return text.split(/([\p{L}\p{N}]+)/gu).map((piece) => {
     const lower = piece.toLowerCase();
     return stems.some((stem) => lower.startsWith(stem)) ? el("mark", { text: piece }) : piece;

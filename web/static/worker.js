@@ -67,7 +67,8 @@ const showFlows = keyed($("flows"), (name) => {
       state.dataset.state = flow.state;
       put(reason, flow.reason);
       reason.hidden = !flow.reason;
-      put(topics, flow.topics.join(", "));
+      put(topics, flow.topics[0] ?? "");
+      topics.title = flow.topics.join("\n"); // its retries and the re-keyed beside it
       line.add(flow.rate);
       put(cells.rate, rate(flow.rate));
       put(cells.lag, number(flow.lag));

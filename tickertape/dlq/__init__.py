@@ -1,0 +1,1 @@
+"""Dead letters: read, shown, replayed, purged. Kafka holds all of it; there is no other state."""
