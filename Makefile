@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CODE := .
 
 .NOTPARALLEL:
-.PHONY: help demo smoke test lint types lock model clean
+.PHONY: help demo smoke test lint types docs lock model clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(VENV)/.dev ## ruff: rules and format
 
 types: $(VENV)/.dev ## mypy --strict
 	$(RUN)/mypy
+
+docs: $(VENV)/.dev ## write README's tables anew from the program
+	$(RUN)/python -m docs.tables
 
 model: $(VENV)/.base ## the embedding model, where the cache has none
 	$(RUN)/faust -A app export-model --if-missing
