@@ -292,6 +292,11 @@ class TestToDocument:
         assert received.content_hash == "hash"
         assert received.to_document(sent) == document
 
+    def test_the_header_can_force_a_summary(self):
+        sent = record(LEAST[SummaryRequest], b"d", [("tickertape-force", b"1")])
+        assert SummaryRequest.decode(sent, LIMITS).to_document(sent).force
+        assert not read(SummaryRequest, LEAST[SummaryRequest]).force
+
 
 class TestEmbedding:
     def test_another_embedders(self):

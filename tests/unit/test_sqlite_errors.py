@@ -147,13 +147,16 @@ async def test_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
-async def test_ping_notices_a_file_that_is_gone(store: SqliteStore, how: str) -> None:
+async def test_a_file_that_is_gone_is_noticed(store: SqliteStore, how: str) -> None:
     await store.ping()
+    await store.apply([put("a", "x")])
     store.path.rename(store.path.with_suffix(".away"))
     if how == "replaced":
         store.path.write_bytes(b"")
     with pytest.raises(OutageError):
         await store.ping()
+    with pytest.raises(OutageError):
+        await store.apply([put("b", "x")])  # acknowledged, it would be lost
 
 
 async def test_not_started_is_an_outage(tmp_path: Path) -> None:

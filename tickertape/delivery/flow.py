@@ -43,7 +43,7 @@ from tickertape.errors import (
 
 T = TypeVar("T")
 
-WINDOW_BYTES_MAX = 2**20  # one large document does not keep many small ones waiting
+WINDOW_BYTES_MAX = 2**18  # one large document does not keep many small ones waiting
 PUBLISH_RETRY_SECONDS = 0.5
 CRASH_SECONDS = 1.0
 
