@@ -192,7 +192,12 @@ class LlmDouble:
                 self.control(**await request.json())
             except (TypeError, KeyError, ValueError) as error:
                 return web.json_response({"error": str(error)}, status=400)
-        state = {"counts": self.counts(), "running": self.running, "running_max": self.running_max}
+        state = {
+            "counts": self.counts(),
+            "faults": len(self.faults),  # not met by a request yet
+            "running": self.running,
+            "running_max": self.running_max,
+        }
         return web.json_response(state)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

@@ -58,8 +58,8 @@ def generate(body: Any, limit: int, answer: str | None = None) -> Generated:
     prompt = _prompt(body)
     used = len(_TOKEN.findall(prompt))
     if answer is None:
-        document = _DOCUMENT.search(prompt)
-        inside = document[1] if document else prompt
+        documents = _DOCUMENT.findall(prompt)  # the instructions name the delimiters, too
+        inside = documents[-1] if documents else prompt
         sentence = _SENTENCE.match(inside)
         answer = sentence[0] if sentence else inside
     tokens = _TOKEN.findall(answer)

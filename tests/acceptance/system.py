@@ -30,6 +30,8 @@ PARTITIONS = 2
 class Worker:
     """One ``faust -A app worker`` process."""
 
+    app = "app"
+
     def __init__(self, system: System, **env: str) -> None:
         self.port = free_port()
         self.log = system.folder / f"worker-{self.port}.log"
@@ -40,7 +42,7 @@ class Worker:
         """Start it; `ready` waits."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "faust", "-A", "app", "worker"),
+                *(sys.executable, "-m", "faust", "-A", self.app, "worker"),
                 cwd=ROOT,
                 env=self._env,
                 stdout=log,
@@ -142,10 +144,14 @@ class System:
 
     async def worker(self, **env: str) -> Worker:
         """Start a worker and wait until it is ready."""
+        return await (await self.starting(**env)).ready()
+
+    async def starting(self, **env: str) -> Worker:
+        """Start a worker that may not become ready."""
         worker = Worker(self, **env)
         self._workers.append(worker)
         await worker.start()
-        return await worker.ready()
+        return worker
 
     # Records
 

@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: read, filtered, marked, purged, exported, as typed."""
+"""`dlq` as typed, on a real broker."""
 
 from __future__ import annotations
 
@@ -6,247 +6,18 @@ import asyncio
 import base64
 import json
 import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from click.testing import CliRunner, Result
 
-from tests.fixtures_broker import Broker, create_topic, topic_settings, unique, worker_env
-from tickertape import kafka_admin, topics
-from tickertape import settings as settings_module
-from tickertape.cli import dlq
+from tests.fixtures_broker import Broker, create_topic, unique
+from tests.fixtures_dlq import System, value
+from tests.fixtures_dlq import system as system
+from tickertape import topics
 from tickertape.delivery import headers as h
 from tickertape.delivery.letters import dead
-from tickertape.delivery.publisher import KafkaPublisher
-from tickertape.delivery.record import Outgoing, Record
-from tickertape.dlq import reader as reader_module
-from tickertape.dlq.box import DeadLetters, Selection
-from tickertape.dlq.filters import Filter
-from tickertape.dlq.letter import Letter, Place
-from tickertape.dlq.marks import ALL, State
-from tickertape.dlq.reader import kafka_reader
-from tickertape.dlq.replay import Plan
-from tickertape.errors import BrokerError, InvalidRecord, Timeout
-from tickertape.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-PARTITIONS = 3
-
-
-@dataclass
-class System:
-    """Topics of this test, and a producer."""
-
-    settings: Settings
-    env: dict[str, str]
-    publisher: KafkaPublisher
-
-    @property
-    def text(self) -> str:
-        return self.settings.topic_text_messages
-
-    @property
-    def dlq(self) -> str:
-        return topics.dlq(self.text)
-
-    def box(self) -> DeadLetters:
-        return DeadLetters(self.settings, self.publisher.send)
-
-    async def die(
-        self,
-        *values: bytes | None,
-        base: str | None = None,
-        batch: str | None = "b",
-        error: Exception | None = None,
-        partition: int | None = None,
-        keys: Sequence[bytes] | None = None,
-    ) -> None:
-        """Let records die as their flow would; the key is d0, d1, ..."""
-        base = base or self.text
-        error = error or InvalidRecord("text", "a non-empty string")
-        letters: list[Outgoing] = []
-        for n, value in enumerate(values):
-            key = keys[n] if keys else b"d%d" % n
-            record = Record(base, 0, n, key, value, (("x", b"1"),), 1000 + n)
-            letter = dead(record, base, "g", 0, error, batch)
-            letters.append(
-                Outgoing(letter.topic, letter.key, letter.value, letter.headers, partition)
-            )
-        await self.send(letters)
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        for start in range(0, len(records), 500):
-            errors = await self.publisher.send(records[start : start + 500])
-            assert [error for error in errors if error is not None] == []
-
-    async def run(self, *arguments: str, code: int = 0, brokers: str | None = None) -> Result:
-        """Run ``dlq ...`` in a thread, as an event loop of its own."""
-        settings = self.settings
-        if brokers is not None:
-            settings = settings.model_copy(update={"brokers": brokers})
-        (command,) = dlq.commands(lambda: settings)
-        found = await asyncio.to_thread(CliRunner().invoke, command, arguments)
-        assert found.exit_code == code, (found.output, found.exception)
-        assert "Traceback" not in found.output
-        return found
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start ``faust -A app dlq ...``, a process of its own."""
-        pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-m", "faust", "-A", "app", "dlq", *arguments)
-        return await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, env=self.env, stdout=pipe, stderr=pipe
-        )
-
-    async def json(self, *arguments: str, code: int = 0) -> Any:
-        return json.loads((await self.run(*arguments, "--json", code=code)).stdout)
-
-    async def ids(self, *arguments: str) -> list[str]:
-        return [letter["id"] for letter in await self.json("list", *arguments)]
-
-    async def read(self, topic: str) -> list[Any]:
-        """All records of a topic."""
-        consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            ends = await consumer.end_offsets(list(consumer.assignment()))
-            found: list[Any] = []
-            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-                for messages in (await consumer.getmany(timeout_ms=100)).values():
-                    found += messages
-            return found
-        finally:
-            await consumer.stop()
-
-    async def begins(self, topic: str) -> list[int]:
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.settings.bootstrap)
-        await consumer.start()
-        try:
-            places = [TopicPartition(topic, n) for n in range(PARTITIONS)]
-            found = await consumer.beginning_offsets(places)
-            return [found[place] for place in places]
-        finally:
-            await consumer.stop()
-
-
-@pytest.fixture
-async def system(
-    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[System]:
-    env = {
-        **worker_env(broker, tmp_path / "data"),
-        **topic_settings(),
-        "TICKERTAPE_APP_ID": unique("app"),
-        "TICKERTAPE_REPLAYS_MAX": "2",
-    }
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    settings = settings_module.load(tmp_path)
-    await create_topic(broker.bootstrap, settings.topic_text_messages, PARTITIONS)
-    family = {settings.topic_text_messages, settings.topic_embeddings}
-    ours = {settings.topic_batch_progress, topics.replays(settings.app_id)}
-    wanted = [
-        one
-        for one in kafka_admin.wanted(settings)
-        if one.name in family | ours or one.like in family
-    ]
-    # An operator may have given the marks' topic another count.
-    await create_topic(broker.bootstrap, topics.replays(settings.app_id), PARTITIONS)
-    (await kafka_admin.ensure(broker.bootstrap, wanted)).raise_for_errors()
-    publisher = KafkaPublisher(settings)
-    await publisher.start()
-    try:
-        yield System(settings, env, publisher)
-    finally:
-        await publisher.stop()
-
-
-def value(n: int, **more: Any) -> bytes:
-    return json.dumps({"id": f"d{n}", "text": n, **more}).encode()
-
-
-def everything(_letter: Letter) -> bool:
-    return True
-
-
-# Reading
-
-
-async def test_the_newest_come_first_from_all_partitions(system: System) -> None:
-    await system.die(*[value(n) for n in range(60)])
-    await system.die(*[value(n) for n in range(60)], base=system.settings.topic_embeddings)
-    both = [system.dlq, topics.dlq(system.settings.topic_embeddings)]
-    async with kafka_reader(system.settings.bootstrap) as reader:
-        whole = [letter async for letter in reader.oldest(both)]
-        expected = sorted(whole, key=lambda x: (x.timestamp_ms, x.place), reverse=True)
-        assert len({letter.place.partition for letter in whole}) >= PARTITIONS
-        for limit in (1, 7, 120, 500):
-            found = await reader.newest(both, everything, limit)
-            assert [x.place for x in found] == [x.place for x in expected[:limit]]
-            assert {x.value for x in found} == {None}
-        assert await reader.newest(["not-there-dlq"], everything, 5) == []
-        assert await reader.newest([], everything, 5) == []
-
-
-async def test_a_short_list_of_many_reads_few(system: System) -> None:
-    count = 10_000
-    await system.die(*[value(n) for n in range(count)])
-    looked = 0
-
-    def wanted(letter: Letter) -> bool:
-        nonlocal looked
-        looked += 1
-        return True
-
-    async with kafka_reader(system.settings.bootstrap) as reader:
-        found = await reader.newest([system.dlq], wanted, 20)
-        assert len(found) == 20
-        assert 20 <= looked <= count / 5
-        # A rare one is found wherever it is, and looked for no longer than needed.
-        first = await reader.newest([system.dlq], lambda x: x.key == b"d0", 1)
-        assert [letter.key for letter in first] == [b"d0"]
-        looked = 0
-        since = found[-1].timestamp_ms
-        recent = await reader.newest([system.dlq], wanted, count, since)
-        assert all(letter.timestamp_ms >= since for letter in recent) or looked < count
-        assert looked < count
-
-
-async def test_one_letter_by_its_place(system: System) -> None:
-    await system.die(value(0), b"\xff\x00", None, partition=1)
-    async with kafka_reader(system.settings.bootstrap) as reader:
-        values = []
-        for offset in range(3):
-            letter = await reader.get(Place(system.dlq, 1, offset))
-            assert letter is not None
-            assert letter.place.offset == offset
-            values.append(letter.value)
-        assert values == [value(0), b"\xff\x00", None]
-        for place in (
-            Place(system.dlq, 1, 3),
-            Place(system.dlq, 0, 0),
-            Place(system.dlq, 9, 0),
-            Place("not-there-dlq", 0, 0),
-        ):
-            assert await reader.get(place) is None
-
-
-async def test_a_documents_letter_is_found_by_its_key(system: System) -> None:
-    await system.die(*[value(n) for n in range(40)])
-    box = system.box()
-    letter = await box.of_document("d7")
-    assert letter is not None
-    assert letter.key == b"d7"
-    assert await box.of_document("d40") is None
-    await box.replay(Selection(ids=(letter.place,)), Plan())
-    assert await box.of_document("d7") is None
+from tickertape.delivery.record import Record
+from tickertape.errors import InvalidRecord, Timeout
 
 
 async def test_no_broker_is_said_in_one_line(system: System) -> None:
@@ -254,27 +25,6 @@ async def test_no_broker_is_said_in_one_line(system: System) -> None:
         said = (await system.run(*command, code=1, brokers="localhost:1")).stderr
         assert said.startswith("Error: no Kafka broker answers at localhost:1"), said
         assert len(said.splitlines()) == 1
-
-
-async def test_a_broker_that_falls_silent_ends_a_reading(
-    system: System, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader_module, "STALL_SECONDS", 2.0)
-    await system.die(*[value(n) for n in range(3)])
-
-    async def ask() -> None:
-        async with kafka_reader(system.settings.bootstrap) as reader:
-            broker.kill()
-            await reader.newest([system.dlq], everything, 5)
-
-    try:
-        with pytest.raises(BrokerError, match="at localhost"):
-            await ask()
-    finally:
-        await asyncio.to_thread(broker.start)
-
-
-# Commands
 
 
 async def test_lists_are_filtered(system: System) -> None:
@@ -509,14 +259,3 @@ async def test_a_purge_deletes_the_oldest_and_hides_the_others(system: System) -
         "hidden": 0,
     }
     assert await system.ids("--all") == []
-
-
-async def test_marks_are_read_by_those_who_have_read_before(system: System) -> None:
-    """A worker keeps the marks it has read; another process adds some."""
-    await system.die(*[value(n) for n in range(4)], partition=0)
-    mine, other = system.box(), system.box()
-    assert len(await mine.newest(Selection(), 10)) == 4
-    await other.replay(Selection(filter=Filter(key="d1")), Plan())
-    assert [x.key for x, _ in await mine.newest(Selection(), 10)] == [b"d3", b"d2", b"d0"]
-    states = {x.key: state for x, state in await mine.newest(Selection(states=ALL), 10)}
-    assert states[b"d1"] is State.REPLAYED
