@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
@@ -21,8 +21,6 @@ from aiohttp.web import Application, AppRunner
 from faust.streams import _current_event
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
-from mode.utils.objects import cached_property
-from mode.utils.queues import FlowControlEvent
 
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
@@ -31,6 +29,8 @@ from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
 
 HOLD_SECONDS = 0.05
+BEGIN_SECONDS = 0.05
+SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 65_536
 STOP_SECONDS_MAX = 9.0
@@ -39,30 +39,59 @@ log = structlog.get_logger("tickertape.worker")
 
 
 class Consumer(FaustConsumer):
-    """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606)."""
+    """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606).
+
+    Around a rebalance Faust throws fetched records away in several places and seeks back to
+    what is committed, while it fetches again. So nothing counts before `begin`, which seeks when
+    no batch is on its way: what was fetched before has an older ``epoch``.
+    """
 
     app: TickertapeApp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epoch = 0
+        self._batch = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Put every partition where it is committed, and count what is fetched from now on."""
+        async with self._batch:
+            if self.assignment():
+                await self.perform_seek()
+            self.epoch += 1
+
+    async def seek_to_committed(self) -> Any:
+        """Seek, also where nothing is committed: aiokafka leaves those where they were read to."""
+        committed = await super().seek_to_committed()
+        first = [tp for tp, at in committed.items() if not at and not self._is_changelog_tp(tp)]
+        if first:
+            await self._thread.seek_to_beginning(*first)
+        return committed
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
+        """Yield a batch, with `begin` kept out until the last record is handed over."""
+        seconds = timeout if self.app.consuming else BEGIN_SECONDS
+        fetched = cast(AsyncGenerator[tuple[TP, Any], None], super().getmany(seconds))
+        async with self._batch, contextlib.aclosing(fetched) as batch:
+            async for found in batch:
+                yield found
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        message: Any = super()._to_message(tp, record)
+        message.epoch = self.epoch
+        return message
 
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         return self.app.leases.committable(tp.topic, tp.partition)
 
+    async def verify_all_partitions_active(self) -> None:
+        """Faust's watch for idle streams goes by its acks, and crashes while a partition's
+        position is looked up."""
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Gaps are Faust's way to a watermark; nothing reads them now."""
-
-
-class FlowControl(FlowControlEvent):
-    """Lets records flow again without emptying the queues they wait in.
-
-    Recovery resumes more than once, the last time after the seek to the committed offsets: what
-    was fetched since then is thrown away by Faust's, and fetched no more. `clear` at the revoke
-    has emptied the queues, and what is of an old generation is passed over anyway.
-    """
-
-    def resume(self) -> None:
-        self._suspend.clear()
-        self._resume.set()
 
 
 class Lifecycle(Protocol):
@@ -91,6 +120,7 @@ class TickertapeApp(faust.App):
         self.flows: list[Flow[Any]] = []
         self._held: set[TP] = set()
         self._consuming = False
+        self._beginning: asyncio.Task[None] | None = None
         brokers = ";".join(f"kafka://{host}" for host in settings.bootstrap.split(","))
         super().__init__(
             settings.app_id,
@@ -130,13 +160,8 @@ class TickertapeApp(faust.App):
 
     @property
     def consuming(self) -> bool:
-        """True while partitions are assigned to us."""
+        """True while partitions are assigned to us and their records are taken over."""
         return self._consuming
-
-    @cached_property
-    def flow_control(self) -> FlowControlEvent:
-        """Whether records may go into the flows' queues."""
-        return FlowControl(loop=self.loop)
 
     async def on_first_start(self) -> None:
         self.settings.data_dir.joinpath("faust").mkdir(parents=True, exist_ok=True)
@@ -178,8 +203,9 @@ class TickertapeApp(faust.App):
 
     def _deliver(self, flow: Flow[Any], event: Any) -> None:
         message = event.message
-        if not self._consuming or message.generation_id != self.consumer_generation_id:
-            return  # left over from before a rebalance: it is delivered again
+        if not self._consuming or message.epoch != cast(Consumer, self.consumer).epoch:
+            event.ack()  # for Faust alone, which would wait for it at the next rebalance
+            return  # from before `Consumer.begin`: it is fetched again
         route = flow.spec.routes[message.topic]
         record = Record(
             topic=message.topic,
@@ -240,10 +266,30 @@ class TickertapeApp(faust.App):
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self.leases.revoke()
         self._held.clear()
-        self._consuming = True
         await super()._on_partitions_assigned(assigned, generation_id)
+
+    def on_rebalance_end(self) -> None:
+        super().on_rebalance_end()
+        self._beginning = self.loop.create_task(self._begin(self.consumer_generation_id))
+
+    async def _begin(self, generation_id: int) -> None:
+        """Tables are recovered: take records over, unless the next rebalance has begun."""
+
+        def current() -> bool:
+            newer = self.rebalancing or generation_id != self.consumer_generation_id
+            return not (newer or self.should_stop)
+
+        while current():
+            try:
+                await cast(Consumer, self.consumer).begin()
+            except Exception as error:  # the broker is away, or the partitions are
+                log.warning("seek", error=repr(error))
+                await asyncio.sleep(SEEK_AGAIN_SECONDS)
+                continue
+            if current():
+                self._consuming = True
+            return
 
     async def _stop_consumer(self) -> None:
         await self.give_back()

@@ -19,6 +19,7 @@ NOISY = {
     "faust": "WARNING",
     "mode": "ERROR",
     "worker": "WARNING",
+    "tables": "WARNING",
     "httpx": "WARNING",
 }
 

@@ -202,10 +202,10 @@ async def test_parked_after_the_most_replays(system: System) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
 async def test_a_replay_that_is_stopped_goes_on(system: System, number: signal.Signals) -> None:
-    count = 120
+    count = 300  # a minute of replay: the signal comes in its midst however slow the machine is
     await system.die(*[value(n) for n in range(count)])
-    process = await system.start("replay", "--rate", "20")
-    while len(await system.read(topics.rekeyed(system.text))) < 20:
+    process = await system.start("replay", "--rate", "5")
+    while len(await system.read(topics.rekeyed(system.text))) < 5:
         assert process.returncode is None
         await asyncio.sleep(0.05)
     process.send_signal(number)
@@ -213,7 +213,7 @@ async def test_a_replay_that_is_stopped_goes_on(system: System, number: signal.S
     assert process.returncode != 0
     assert b"Traceback" not in err
     before = [(r.headers, r.key) for r in await system.read(topics.rekeyed(system.text))]
-    assert 20 <= len(before) < count
+    assert 5 <= len(before) < count
     if number is signal.SIGINT:
         assert b"the same command goes on with the rest" in err
     done = await system.json("replay")
