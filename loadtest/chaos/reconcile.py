@@ -1,0 +1,209 @@
+"""Every document and every batch against the evidence. Pure.
+
+What is expected follows from the records as they stand on their topics, and from nothing that a
+worker said: a document's versions order its records, and the newest one holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from loadtest.chaos.evidence import Evidence, Head, Input, Origin, Vector, Version
+
+CLASSES = ("lost", "doubled", "stale", "misordered", "miscounted")
+Findings = dict[str, list[str]]
+Sent = tuple[str, bytes | None, bytes | None]  # topic, key, value
+FINISHED = ("completed", "failed")
+
+
+def reconcile(
+    evidence: Evidence, sent: Iterable[tuple[str, bytes | None, bytes | None]]
+) -> Findings:
+    """Return what is wrong, a line each, by class. ``sent``: what the broker acknowledged."""
+    return _Reconciler(evidence).run(Counter(sent))
+
+
+class _Reconciler:
+    def __init__(self, evidence: Evidence) -> None:
+        self._e = evidence
+        self.found: Findings = {name: [] for name in CLASSES}
+        own = {i.origin[0] for i in evidence.inputs}
+        self._dead = {letter.origin for letter in evidence.letters}
+        # Dead before they were stored, and dead after, in the summary's flow.
+        self._unstored = {x.origin for x in evidence.letters if x.topic[: -len("-dlq")] in own}
+        made = set(evidence.summaries)
+        self._both = {
+            r.origin
+            for r in evidence.inputs
+            if r.origin in self._dead - self._unstored and (r.id, r.mark) in made
+        }
+        self._documents: dict[str, list[Input]] = defaultdict(list)
+        for record in evidence.inputs:
+            if record.id is not None:
+                self._documents[record.id].append(record)
+
+    def run(self, sent: Counter[Sent]) -> Findings:
+        self._topics(sent)
+        heads: dict[str, list[Head]] = defaultdict(list)
+        for head in self._e.heads:
+            heads[head.id].append(head)
+        vectors: dict[str, list[Vector]] = defaultdict(list)
+        for vector in self._e.vectors:
+            vectors[vector.id].append(vector)
+        summaries: dict[str, list[str]] = defaultdict(list)
+        for id, mark in self._e.summaries:
+            summaries[id].append(mark)
+        for id, records in self._documents.items():
+            alive = [r for r in records if r.origin not in self._unstored]
+            newest = max((r.version for r in alive), default=None)
+            # Two partitions may stamp the same version: either record may then be the newest.
+            last = [r for r in alive if r.version == newest]
+            self._stored(id, records, last, heads.pop(id, []))
+            self._embedded(id, alive, last, vectors.pop(id, []))
+            if records[0].origin[0] == self._e.summarised:
+                self._summarised(id, alive, last, summaries.pop(id, []))
+        for name, extra in (("head", heads), ("vector", vectors), ("summary", summaries)):
+            self._add("doubled", (f"{id}: a {name} of a document never sent" for id in extra))
+        if self._e.loose:
+            self._add("doubled", [f"store: {self._e.loose} rows that belong to no document"])
+        self._batches()
+        return self.found
+
+    def _add(self, name: str, lines: Iterable[str]) -> None:
+        self.found[name].extend(lines)
+
+    def _topics(self, sent: Counter[Sent]) -> None:
+        """What the broker acknowledged is there, and poison is a dead letter."""
+        there = Counter((i.origin[0], i.key, i.value) for i in self._e.inputs)
+        missing = sent - there
+        self._add("lost", (f"{key!r}: acknowledged, not on {topic}" for topic, key, _ in missing))
+        for record in self._e.inputs:
+            if record.id is None and record.origin not in self._dead:
+                self._add("lost", [f"{record.key!r} at {record.origin}: poison, no dead letter"])
+
+    def _stored(
+        self, id: str, records: Sequence[Input], last: Sequence[Input], heads: Sequence[Head]
+    ) -> None:
+        if not last:
+            if heads:
+                self._add("doubled", [f"{id}: all its records are dead letters, yet stored"])
+            return
+        if not heads:
+            self._add("lost", [f"{id}: neither stored nor a dead letter; {_tell(last)}"])
+            return
+        if len(heads) > 1:
+            self._add("doubled", [f"{id}: in {[head.collection for head in heads]}"])
+        head = heads[0]
+        if head.origin in self._unstored:
+            self._add("doubled", [f"{id}: stored from {head.origin}, which is a dead letter"])
+        if head.deleted:
+            if head.chunks:
+                self._add("stale", [f"{id}: deleted, and {len(head.chunks)} chunks are there"])
+            if all(r.text is not None for r in last):
+                self._add("lost", [f"{id}: deleted at {head.version}; {_tell(last)}"])
+            return
+        if head.version != last[0].version:
+            self._add("stale", [f"{id}: version {head.version}; {_tell(last)}"])
+        texts = [r.text for r in last]
+        if not any(text is not None and _covers(text, head) for text in texts):
+            known = [r.mark for r in records if r.text is not None and _covers(r.text, head)]
+            shown = f"the text of {known[0]}" if known else "chunks that make none of its texts"
+            self._add("stale" if known else "doubled", [f"{id}: {shown}; {_tell(last)}"])
+
+    def _embedded(
+        self, id: str, alive: Sequence[Input], last: Sequence[Input], vectors: Sequence[Vector]
+    ) -> None:
+        """`embeddings` never goes back, and has every chunk of the newest text."""
+        at: Version = (-1, -1)
+        for vector in vectors:
+            if vector.version < at:
+                self._add("misordered", [f"{id}: embeddings: {vector.version} after {at}"])
+            at = max(at, vector.version)
+        wanted = {r.mark for r in last if r.mark is not None}
+        if not wanted or any(r.mark is None for r in last):
+            return
+        versions = {r.version for r in alive if r.mark in wanted}
+        chunks: dict[Version, set[int]] = defaultdict(set)
+        counts = {v.version: v.chunk_count for v in vectors if v.version in versions}
+        for vector in vectors:
+            chunks[vector.version].add(vector.chunk)
+        if not any(chunks[version] == set(range(count)) for version, count in counts.items()):
+            self._add("lost", [f"{id}: embeddings lack its vectors; {_tell(last)}"])
+
+    def _summarised(
+        self, id: str, alive: Sequence[Input], last: Sequence[Input], marks: Sequence[str]
+    ) -> None:
+        """`llm-results` follows the versions: each result is of the same one or of a newer."""
+        at: Version = (-1, -1)
+        mark = None
+        for seen in marks:
+            later = [r.version for r in alive if r.mark == seen and r.version >= at]
+            if not later:
+                self._add("misordered", [f"{id}: llm-results: {seen} after {mark}"])
+                continue
+            at, mark = min(later), seen
+        if any(r.mark is None or r.origin in self._dead for r in last):
+            return
+        if mark not in {r.mark for r in last}:
+            self._add("lost", [f"{id}: llm-results end with {mark}; {_tell(last)}"])
+
+    def _batches(self) -> None:
+        records: dict[str, list[Input]] = defaultdict(list)
+        for record in self._e.inputs:
+            if record.batch is not None:
+                records[record.batch].append(record)
+        for batch in records.keys() | self._e.declared.keys():
+            found = self._e.batches.get(batch)
+            if found is None:
+                self._add("miscounted", [f"{batch}: nobody says where it stands"])
+            else:
+                wrong = self._wrong(batch, records[batch], found)
+                self._add("miscounted", (f"{batch}: {what}; {dict(found)}" for what in wrong))
+
+    def _wrong(
+        self, batch: str, records: Sequence[Input], found: Mapping[str, object]
+    ) -> Iterable[str]:
+        def count(name: str) -> int:
+            value = found[name]
+            return value if isinstance(value, int) else -1
+
+        origins: set[Origin] = {r.origin for r in records}
+        dead = len(origins & self._dead)
+        # A summary that was asked for twice may fail for good once and be made the other time:
+        # it counts as done, and its letter is there.
+        if dead - len(origins & self._both) <= count("dead") <= dead:
+            dead = count("dead")
+        again = len(records) - len({r.value for r in records})
+        seen, repeats = count("seen"), count("repeats")
+        declared = self._e.declared.get(batch)
+        expected = {
+            "seen and repeats": (seen + repeats, len(records)),
+            "dead": (count("dead"), dead),
+            "done": (count("done"), seen - dead),
+            "retrying": (count("retrying"), 0),
+            "processed": (count("processed_documents"), seen),
+            "total": (count("total_documents"), seen if declared is None else declared),
+        }
+        for name, (is_, should) in expected.items():
+            if is_ != should:
+                yield f"{name} is {is_}, should be {should}"
+        if repeats > again:
+            yield f"{repeats} repeats, and {again} records were sent again"
+        state = "failed" if dead else "completed"
+        if found["status"] != state:
+            yield f"it is {found['status']}, should be {state}"
+
+
+def _covers(text: str, head: Head) -> bool:
+    """Whether the chunks are this text's: in order, no more and no less than what it says."""
+    at = 0
+    for place, (ordinal, start, end, passage) in enumerate(head.chunks):
+        if ordinal != place or text[start:end] != passage or text[at:start].strip():
+            return False
+        at = max(at, end)
+    return head.chunk_count == len(head.chunks) > 0 and not text[at:].strip()
+
+
+def _tell(last: Sequence[Input]) -> str:
+    return f"newest: {[(r.mark or 'delete', r.version, r.origin) for r in last]}"

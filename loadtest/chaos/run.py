@@ -1,0 +1,210 @@
+"""One run: start everything, send and break, wait until it is quiet, read and reconcile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from loadtest.chaos import evidence, faults
+from loadtest.chaos.faults import Fault
+from loadtest.chaos.inject import Injector
+from loadtest.chaos.reconcile import CLASSES, FINISHED, reconcile
+from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, Send, steps
+from loadtest.chaos.world import PARTITIONS, Site
+from tickertape import kafka_admin
+
+QUIET_SECONDS_MAX = 240.0
+LINES_MAX = 20  # of each class, in the report
+SEND_WINDOW = 200  # records on their way; a broker that is away holds the sender here
+
+
+async def run(
+    folder: Path, *, seed: int, documents: int, fault_count: int, workers: int
+) -> dict[str, Any]:
+    """Run it in an empty folder; return the report."""
+    began = time.monotonic()
+    plan = faults.plan(seed, fault_count, workers)
+    site = Site(folder)
+    try:
+        await site.open()
+        slots = [site.slot() for _ in range(workers)]
+        await asyncio.gather(*(slot.start() for slot in slots))
+        injector = Injector(site, slots)
+        sender = Sender(site)
+        await sender.start()
+        done: Counter[str] = Counter()
+        for step in steps(seed, documents, plan):
+            if isinstance(step, Fault):
+                await sender.flush()
+                await injector.do(step)
+                done[step.kind] += 1
+                at = time.monotonic() - began
+                say(f"{at:.0f} s: {done.total()}/{fault_count} {step}, {sender.count} sent")
+            else:
+                await sender.send(step)
+        await sender.stop()
+        await injector.finish()
+        fed = time.monotonic() - began
+        say(f"all sent after {fed:.0f} s; waiting until it is quiet")
+        stuck = await quiet(site)
+        if stuck:
+            stuck += [line for slot in slots for line in await slot.open_flows()]
+        llm = await site.double.control()
+        for slot in slots:
+            await slot.end()
+        found = await evidence.gather(site)
+    finally:
+        await site.close()
+    wrong = reconcile(found, sender.acknowledged)
+    poison = {r.origin for r in found.inputs if r.id is None}
+    report: dict[str, Any] = {name: len(wrong[name]) for name in CLASSES}
+    return {
+        "ok": not stuck and not any(report.values()),
+        "seed": seed,
+        **report,
+        "stuck": stuck,
+        "findings": {name: lines[:LINES_MAX] for name, lines in wrong.items() if lines},
+        "documents": documents,
+        "records": len(found.inputs),
+        "stored": sum(not head.deleted for head in found.heads),
+        "deleted": sum(head.deleted for head in found.heads),
+        "batches": len(found.batches),
+        "summaries": len(found.summaries),
+        "dead_letters": len(found.letters),
+        "dead_by_faults": sorted(
+            f"{x.origin}: {x.error}" for x in found.letters if x.origin not in poison
+        )[:LINES_MAX],
+        "faults": {"total": done.total(), **dict(sorted(done.items()))},
+        "llm": llm["counts"],
+        **site.counts,
+        "workers": workers,
+        "feed_seconds": round(fed, 1),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+class Sender:
+    """A producer of its own, that waits out a broker which is away."""
+
+    def __init__(self, site: Site) -> None:
+        self.acknowledged: list[tuple[str, bytes | None, bytes | None]] = []
+        self.count = 0
+        settings = site.settings
+        self._names = {
+            DOCUMENTS: settings.topic_financial_documents,
+            TEXTS: settings.topic_text_messages,
+            STATUS: settings.topic_batch_status,
+        }
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=site.broker.bootstrap,
+            acks="all",
+            request_timeout_ms=180_000,
+            max_request_size=2**22,
+            linger_ms=5,
+        )
+        self._open: list[tuple[Send, asyncio.Future[Any]]] = []
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+
+    async def send(self, record: Send) -> None:
+        """Send; the acknowledgement is waited for now and then."""
+        key = record.key.encode() if record.key is not None else None
+        future = await self._producer.send(
+            self._names[record.topic], record.value, key=key, headers=list(record.headers)
+        )
+        self.count += 1
+        self._open.append((record, future))
+        if len(self._open) >= SEND_WINDOW:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Wait for what is on its way."""
+        sent, self._open = self._open, []
+        await asyncio.gather(*(future for _, future in sent))
+        for record, _ in sent:
+            if record.topic != STATUS:
+                key = record.key.encode() if record.key is not None else None
+                self.acknowledged.append((self._names[record.topic], key, record.value))
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        await self.flush()
+        await self._producer.stop()
+
+
+async def quiet(site: Site) -> list[str]:
+    """Wait until nothing is left to do; return what was still open after the bound."""
+    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    calm = 0
+    left: list[str] = []
+    while time.monotonic() < deadline:
+        left = await _left(site)
+        calm = 0 if left else calm + 1
+        if calm == 3:
+            return []
+        say(f"open: {len(left)}; {'; '.join(left[:2])}"[:160])
+        await asyncio.sleep(1.0)
+    return left
+
+
+async def _left(site: Site) -> list[str]:
+    found = [f"lag of {n} on {tp.topic}-{tp.partition}" for tp, n in (await _lags(site)).items()]
+    statuses = await site.read(site.settings.topic_batch_status)
+    last = {r.key: r.value for r in statuses}
+    for key, value in last.items():
+        if value is not None and (status := orjson.loads(value))["status"] not in FINISHED:
+            found.append(f"{key.decode()} is {status}")
+    return found
+
+
+async def _lags(site: Site) -> dict[TopicPartition, int]:
+    """Records that a group has not settled, by partition."""
+    names = [topic.name for topic in kafka_admin.wanted(site.settings)]
+    group = site.settings.app_id
+    bootstrap = site.broker.bootstrap
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await consumer.start()
+    try:
+        commits: dict[TopicPartition, int] = {}
+        for name in (group, f"{group}-retry"):
+            offsets = await admin.list_consumer_group_offsets(name)
+            commits.update({tp: found.offset for tp, found in offsets.items()})
+        parts = [
+            TopicPartition(name, number)
+            for name in names
+            if _consumed(site, name)
+            for number in range(PARTITIONS)
+        ]
+        ends = await consumer.end_offsets(parts)
+        return {tp: n for tp in parts if (n := ends[tp] - max(commits.get(tp, 0), 0)) > 0}
+    finally:
+        with contextlib.suppress(Exception):
+            await consumer.stop()
+            await admin.close()
+
+
+def _consumed(site: Site, topic: str) -> bool:
+    """Whether a flow reads it: dead letters, results and the changelog have no group."""
+    ours = site.settings
+    unread = {ours.topic_llm_results, ours.topic_data_ingestion}
+    ends = ("-dlq", "-parking", "-changelog", "-replays")
+    retried_ingestion = topic.startswith(f"{ours.topic_data_ingestion}-retry")
+    return topic not in unread and not topic.endswith(ends) and not retried_ingestion
+
+
+def say(message: str) -> None:
+    """Tell on stderr how far it is."""
+    print(message, file=sys.stderr, flush=True)
