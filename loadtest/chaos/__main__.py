@@ -13,9 +13,11 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from loadtest.chaos.run import run
 
@@ -34,15 +36,9 @@ def main() -> int:
         parser.error("expected at least 2 workers, 1 document and 0 faults")
     folder = Path(tempfile.mkdtemp(prefix="tickertape-chaos-"))
     try:
-        report = asyncio.run(
-            run(
-                folder,
-                seed=options.seed,
-                documents=options.documents,
-                fault_count=options.faults,
-                workers=options.workers,
-            )
-        )
+        report = asyncio.run(_run(folder, options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
     finally:
         if options.keep:
             print(f"kept {folder}", file=sys.stderr)
@@ -50,6 +46,20 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(report, indent=None if options.json else 2))
     return 0 if report["ok"] else 1
+
+
+async def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Run; SIGTERM ends what was started, as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run(
+        folder,
+        seed=options.seed,
+        documents=options.documents,
+        fault_count=options.faults,
+        workers=options.workers,
+    )
 
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ class Injector:
         """Wait until every fault has ended."""
         await asyncio.gather(*self._lanes.values())
 
+    async def cancel(self) -> None:
+        """Leave off what is under way."""
+        tasks = [task for task in self._lanes.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
     def _method(self, fault: Fault) -> Callable[[Fault], Coroutine[Any, Any, None]]:
         if fault.kind in LLM_KINDS:
             return self._llm

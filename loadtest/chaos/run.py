@@ -22,7 +22,8 @@ from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, Send, steps
 from loadtest.chaos.world import PARTITIONS, Site
 from tickertape import kafka_admin
 
-QUIET_SECONDS_MAX = 240.0
+UNCHANGED_SECONDS_MAX = 120.0  # longer than any delay of ours: what does not move is stuck
+CLOSE_SECONDS_MAX = 5.0
 LINES_MAX = 20  # of each class, in the report
 SEND_WINDOW = 200  # records on their way; a broker that is away holds the sender here
 
@@ -34,12 +35,12 @@ async def run(
     began = time.monotonic()
     plan = faults.plan(seed, fault_count, workers)
     site = Site(folder)
+    slots = [site.slot() for _ in range(workers)]
+    injector = Injector(site, slots)
+    sender = Sender(site)
     try:
         await site.open()
-        slots = [site.slot() for _ in range(workers)]
         await asyncio.gather(*(slot.start() for slot in slots))
-        injector = Injector(site, slots)
-        sender = Sender(site)
         await sender.start()
         done: Counter[str] = Counter()
         for step in steps(seed, documents, plan):
@@ -51,7 +52,7 @@ async def run(
                 say(f"{at:.0f} s: {done.total()}/{fault_count} {step}, {sender.count} sent")
             else:
                 await sender.send(step)
-        await sender.stop()
+        await sender.flush()
         await injector.finish()
         fed = time.monotonic() - began
         say(f"all sent after {fed:.0f} s; waiting until it is quiet")
@@ -63,6 +64,8 @@ async def run(
             await slot.end()
         found = await evidence.gather(site)
     finally:
+        await injector.cancel()
+        await sender.close()
         await site.close()
     wrong = reconcile(found, sender.acknowledged)
     poison = {r.origin for r in found.inputs if r.id is None}
@@ -104,21 +107,24 @@ class Sender:
             TEXTS: settings.topic_text_messages,
             STATUS: settings.topic_batch_status,
         }
+        self._bootstrap = site.broker.bootstrap
+        self._producer: AIOKafkaProducer | None = None
+        self._open: list[tuple[Send, asyncio.Future[Any]]] = []
+
+    async def start(self) -> None:
+        """Connect."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=site.broker.bootstrap,
+            bootstrap_servers=self._bootstrap,
             acks="all",
             request_timeout_ms=180_000,
             max_request_size=2**22,
             linger_ms=5,
         )
-        self._open: list[tuple[Send, asyncio.Future[Any]]] = []
-
-    async def start(self) -> None:
-        """Connect."""
         await self._producer.start()
 
     async def send(self, record: Send) -> None:
         """Send; the acknowledgement is waited for now and then."""
+        assert self._producer is not None
         key = record.key.encode() if record.key is not None else None
         future = await self._producer.send(
             self._names[record.topic], record.value, key=key, headers=list(record.headers)
@@ -137,25 +143,29 @@ class Sender:
                 key = record.key.encode() if record.key is not None else None
                 self.acknowledged.append((self._names[record.topic], key, record.value))
 
-    async def stop(self) -> None:
-        """Flush and close."""
-        await self.flush()
-        await self._producer.stop()
+    async def close(self) -> None:
+        """Close, whether or not all was acknowledged."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), CLOSE_SECONDS_MAX)
 
 
 async def quiet(site: Site) -> list[str]:
-    """Wait until nothing is left to do; return what was still open after the bound."""
-    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    """Wait until nothing is left to do; return what is open and does not move any more."""
+    before: list[str] = []
+    changed = time.monotonic()
     calm = 0
-    left: list[str] = []
-    while time.monotonic() < deadline:
+    while time.monotonic() - changed < UNCHANGED_SECONDS_MAX:
         left = await _left(site)
         calm = 0 if left else calm + 1
         if calm == 3:
             return []
-        say(f"open: {len(left)}; {'; '.join(left[:2])}"[:160])
+        if left != before:
+            before, changed = left, time.monotonic()
+            say(f"open: {len(left)}; {'; '.join(left[:2])}"[:160])
         await asyncio.sleep(1.0)
-    return left
+    return before
 
 
 async def _left(site: Site) -> list[str]:

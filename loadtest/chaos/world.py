@@ -35,6 +35,7 @@ class Site(System):
 
     def __init__(self, folder: Path) -> None:
         self.double = Double()
+        self._slots: list[Slot] = []
         self.counts = {"crashes": 0, "slow_stops": 0}
         model = tiny_model(folder / "model", tokens_max=TOKENS_MAX)
         super().__init__(Broker(folder / "kafka"), folder / "models", folder)
@@ -60,6 +61,8 @@ class Site(System):
 
     async def close(self) -> None:
         """End everything."""
+        for slot in self._slots:
+            await slot.leave()
         for worker in self._workers:
             if worker._process is not None and worker.process.returncode is None:
                 await worker.kill()
@@ -72,7 +75,8 @@ class Site(System):
         """Return a place for a worker; nothing runs in it yet."""
         worker = Worker(self)
         self._workers.append(worker)
-        return Slot(self, worker)
+        self._slots.append(Slot(self, worker))
+        return self._slots[-1]
 
 
 class Slot:
@@ -121,12 +125,17 @@ class Slot:
 
     async def end(self) -> None:
         """No more of it."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        await self.leave()
         async with self._busy:
             if self._worker.process.returncode is None:
                 await self.terminate()
+
+    async def leave(self) -> None:
+        """Start no other one when this one ends."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait([keeper])
 
     async def _up(self) -> None:
         """Start until it stays: without a broker a worker ends at once, with one line."""

@@ -12,6 +12,7 @@ from tickertape import topics
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.errors import ErrorClass, classify
+from tickertape.mask import mask_text
 
 STACKTRACE_BYTES_MAX = 8192
 MESSAGE_BYTES_MAX = 2048
@@ -46,7 +47,7 @@ def retry(
         h.RETRY_DUE: int((now + delay_seconds) * 1000),
         h.RETRY_FIRST: first or record.timestamp_ms,
         h.DLT_EXCEPTION: _name(error),
-        h.DLT_MESSAGE: _cut(str(error), MESSAGE_BYTES_MAX),
+        h.DLT_MESSAGE: _message(error),
     }
     headers = h.without(carried(record), *ours)
     return Outgoing(
@@ -65,7 +66,7 @@ def dead(
     first = record.header(h.RETRY_FIRST) if record.trusted else None
     ours = {
         h.DLT_EXCEPTION: _name(error),
-        h.DLT_MESSAGE: _cut(str(error), MESSAGE_BYTES_MAX),
+        h.DLT_MESSAGE: _message(error),
         h.DLT_STACKTRACE: _stacktrace(error),
         h.DLT_TOPIC: origin.topic,
         h.DLT_PARTITION: origin.partition,
@@ -100,9 +101,10 @@ def _stacktrace(error: Exception) -> str | None:
     """A permanent error of our own says all in its message."""
     if classify(error) is ErrorClass.PERMANENT and error.__traceback__ is None:
         return None
-    return _cut("".join(traceback.format_exception(error)), STACKTRACE_BYTES_MAX)
+    text = mask_text("".join(traceback.format_exception(error)))
+    return text.encode("utf-8", "replace")[-STACKTRACE_BYTES_MAX:].decode("utf-8", "ignore")
 
 
-def _cut(text: str, limit: int) -> str:
-    data = text.encode("utf-8", "replace")
-    return text if len(data) <= limit else data[-limit:].decode("utf-8", "ignore")
+def _message(error: Exception) -> str:
+    text = mask_text(str(error)[:MESSAGE_BYTES_MAX])
+    return text.encode("utf-8", "replace")[:MESSAGE_BYTES_MAX].decode("utf-8", "ignore")
