@@ -85,9 +85,13 @@ class Load:
         for first in range(0, records, BATCH_RECORDS):
             await self._send(flow, min(BATCH_RECORDS, records - first))
 
+    def due(self, done: dict[str, int]) -> dict[str, int]:
+        """Return what each flow was given so far; summaries get what documents have done."""
+        return self._sent | {SUMMARIES: done["documents"]}
+
     def late(self, done: dict[str, int]) -> dict[str, int]:
         """Return the flows that do not keep up and what waits, given what each has processed."""
-        due = self._sent | {SUMMARIES: done["documents"]}
+        due = self.due(done)
         parts = {flow: offer.part for flow, offer in OFFERS.items()}
         parts[SUMMARIES] = parts["documents"]
         waiting = {flow: due[flow] - done[flow] for flow in FLOWS}
@@ -171,11 +175,19 @@ class Bed:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _rates(self) -> Rates:
-        """Return each flow's records a second over the next ``seconds``."""
+        """Return each flow's records a second over the next ``seconds``.
+
+        At most what it was given meanwhile: catching up is no throughput.
+        """
         before, began = await self._processed(), time.monotonic()
+        due = self.load.due(before)
         await asyncio.sleep(self.seconds)
         after, passed = await self._processed(), time.monotonic() - began
-        return {flow: (after[flow] - before[flow]) / passed for flow in FLOWS}
+        given = self.load.due(after)
+        return {
+            flow: min(after[flow] - before[flow], given[flow] - due[flow]) / passed
+            for flow in FLOWS
+        }
 
     async def _processed(self) -> dict[str, int]:
         stats = await self.worker.json("/stats")

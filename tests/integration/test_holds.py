@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.fixtures_broker import Broker, free_port, unique
+from tests.fixtures_broker import Broker, create_topic, free_port, unique
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow, Limits, Spec
 from tickertape.delivery.outcome import Done, Failed
@@ -21,6 +21,7 @@ from tickertape.delivery.record import Record
 from tickertape.delivery.routes import routes
 from tickertape.errors import OutageError
 from tickertape.settings import Settings
+from tickertape.topics import changelog
 from worker import TickertapeApp
 
 SECONDS_MAX = 90.0  # a bound for a test that hangs, never an expectation
@@ -77,6 +78,9 @@ async def running(
         drain_seconds=0.5,
     )
     app = TickertapeApp(settings)
+    # As in a worker: with a table to recover, records flow before the last seek of a rebalance.
+    app.Table("cells", partitions=PARTITIONS)
+    await create_topic(broker.bootstrap, changelog(settings.app_id, "cells"), PARTITIONS)
     for hearing in hearings:
         app.run_flow(hearing.flow, [hearing.topic])
     app.finalize()
