@@ -125,6 +125,14 @@ def chunk(text: str, tokens: Tokens, limit: int, overlap: int = 0) -> list[Chunk
     """
     if limit < 1:
         raise ValueError(f"limit: expected a positive number of tokens, got {limit}")
+    if len(tokens.ids) <= limit:  # most texts: no sentence need be known
+        start, end = _strip(text, 0, len(text))
+        return [] if not text or text.isspace() else [Chunk(start, end, tokens.ids)]
+    return _chunks(text, tokens, limit, overlap)
+
+
+def _chunks(text: str, tokens: Tokens, limit: int, overlap: int) -> list[Chunk]:
+    """The chunks of a text of any length, by its sentences."""
     units = _units(text, tokens, limit)
     chunks: list[Chunk] = []
     first = end = 0

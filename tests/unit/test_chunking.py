@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tickertape.chunking import Chunk, chunk, sentences
+from tickertape.chunking import Chunk, _chunks, chunk, sentences
 from tickertape.embed.base import Tokens
 
 # Three tokenisers in small, whose offsets differ as real ones' do: punctuation apart and long
@@ -201,3 +201,22 @@ def test_work_grows_with_the_text_only(filler: str) -> None:
     """Repeats that would make a backtracking splitter quadratic; each takes well under a second."""
     text = filler * (200_000 // len(filler)) + "end"
     assert sentences(text)[-1][1] == len(text)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@given(text=TEXTS, overlap=st.integers(0, 8))
+@example(text="\x1c \u2003", overlap=0)
+@example(text=" One. \n\n Two \x85", overlap=2)
+def test_a_text_that_fits_is_as_the_slow_way_has_it(tokenizer, text: str, overlap: int) -> None:
+    tokens = tokenizer(text)
+    for limit in {max(1, len(tokens.ids)), len(tokens.ids) + 7}:
+        assert chunk(text, tokens, limit, overlap) == _chunks(text, tokens, limit, overlap)
+
+
+def test_a_text_that_fits_needs_no_offsets() -> None:
+    def offsets() -> list[tuple[int, int]]:
+        raise AssertionError("asked for")
+
+    assert chunk(" two words ", Tokens([7, 8], offsets), 2) == [Chunk(1, 10, [7, 8])]
+    with pytest.raises(AssertionError, match="asked for"):
+        chunk(" two words ", Tokens([7, 8], offsets), 1)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tickertape.documents import Vectors
 
+Offsets = Sequence[tuple[int, int]]
 
-@dataclass(frozen=True, slots=True)
+
 class Tokens:
-    """A text's tokens without special tokens: ids, and (start, end) characters of each."""
+    """A text's tokens without special tokens: ids, and (start, end) characters of each.
 
-    ids: Sequence[int]
-    offsets: Sequence[tuple[int, int]]
+    Offsets may come as a function, called when they are first asked for: only a text that is
+    over the limit of a chunk needs them, and a tuple a token is what costs most here.
+    """
+
+    __slots__ = ("_offsets", "ids")
+
+    def __init__(self, ids: Sequence[int], offsets: Offsets | Callable[[], Offsets]) -> None:
+        self.ids = ids
+        self._offsets = offsets
+
+    @property
+    def offsets(self) -> Offsets:
+        """Where each token stands in the text, as many as there are ids."""
+        if callable(self._offsets):
+            self._offsets = self._offsets()
+        return self._offsets
 
 
 class Embedder(Protocol):
