@@ -1,0 +1,133 @@
+"""From Kafka to the store with offsets committed: a backlog, and how long workers take over it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from loadtest import usage
+from loadtest.corpus import Text
+from loadtest.processes import BATCH_BYTES, Bench
+from tests.acceptance.system import Worker
+from tickertape.delivery.record import Outgoing
+
+POLL_SECONDS = 0.1
+WAIT_SECONDS_MAX = 900.0
+RECORD_BYTES = 200  # what Kafka needs around key and value, and more
+# A worker that is stopped while others are measured stays in its group for so long.
+SESSION = {"TICKERTAPE_SESSION_TIMEOUT": "30"}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A backlog that was worked off. CPU is in seconds, over all workers."""
+
+    records: int
+    seconds: float
+    worker_cpu: float
+    broker_cpu: float
+
+    @property
+    def per_second(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+    def a_thousand(self, seconds: float) -> float:
+        """Return seconds per 1,000 records."""
+        return round(seconds / self.records * 1000, 3)
+
+
+class Intake:
+    """A topic that nobody else writes to, and the group that reads it."""
+
+    def __init__(self, bench: Bench, admin: AIOKafkaAdminClient) -> None:
+        self.topic = bench.settings.topic_text_messages
+        self._bench = bench
+        self._admin = admin
+        self._ends: Counter[int] = Counter()  # partition: records written
+        self._turn = 0
+
+    async def fill(self, texts: Sequence[Text]) -> None:
+        """Write records in large batches, partition after partition."""
+        producer = await self._bench.producer()
+        partitions = sorted(await producer.partitions_for(self.topic))
+        for batch in _batches(self.topic, texts, len(texts) // len(partitions) + 1):
+            partition = partitions[self._turn % len(partitions)]
+            self._turn += 1
+            await self._bench.send_batch(self.topic, partition, batch)
+            self._ends[partition] += len(batch)
+
+    async def committed(self) -> int:
+        """Return how many of all records written so far are committed."""
+        tps = [TopicPartition(self.topic, partition) for partition in self._ends]
+        group = self._bench.settings.app_id
+        offsets = await self._admin.list_consumer_group_offsets(group, partitions=tps)
+        return sum(max(found.offset, 0) for found in offsets.values())
+
+    async def empty(self) -> None:
+        """Wait until all is committed."""
+        deadline, wanted = time.monotonic() + WAIT_SECONDS_MAX, self._ends.total()
+        while (done := await self.committed()) < wanted:
+            assert time.monotonic() < deadline, f"{wanted - done} of {wanted} are not committed"
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def take(self, texts: Sequence[Text], *workers: Worker) -> Taken:
+        """Write while the workers are stopped; then time them to the commit of the last record."""
+        pids = [worker.process.pid for worker in workers]
+        with usage.stopped(*pids):
+            await self.fill(texts)
+            broker = await asyncio.to_thread(self.broker_pid)
+            before = self._cpu(pids), usage.cpu_seconds(broker)
+            began = time.monotonic()
+        await self.empty()
+        seconds = time.monotonic() - began
+        after = self._cpu(pids), usage.cpu_seconds(broker)
+        return Taken(len(texts), seconds, after[0] - before[0], after[1] - before[1])
+
+    def broker_pid(self) -> int:
+        """Return the broker's process id. Blocks."""
+        pid = self._bench.broker.embedded.status().pid
+        assert pid is not None, "the broker has ended"
+        return pid
+
+    def _cpu(self, pids: Sequence[int]) -> float:
+        return sum(map(usage.cpu_seconds, pids))
+
+    async def stored(self) -> int:
+        """Return how many documents the store has."""
+        async with self._bench.store() as store:
+            return int((await store.count()).documents)
+
+
+@asynccontextmanager
+async def intake(bench: Bench) -> AsyncIterator[Intake]:
+    """Yield the intake of a bench."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bench.broker.bootstrap)
+    await admin.start()
+    try:
+        yield Intake(bench, admin)
+    finally:
+        await admin.close()
+
+
+def _batches(topic: str, texts: Sequence[Text], records: int) -> Iterator[list[Outgoing]]:
+    """Cut into batches of so many records at most, and of what a broker takes."""
+    batch: list[Outgoing] = []
+    size = 0
+    for text in texts:
+        key, value = text.id.encode(), text.value
+        length = len(key) + len(value) + RECORD_BYTES
+        if batch and (len(batch) == records or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(Outgoing(topic, key, value))
+        size += length
+    if batch:
+        yield batch

@@ -1,0 +1,76 @@
+"""What the load tests work out from what they measured."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from loadtest import figures
+from loadtest.corpus import Corpus
+
+
+def test_a_spread_is_median_least_and_most() -> None:
+    assert figures.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    found = figures.ratios([90.0, 45.0, 30.0], [100.0, 50.0, 40.0])
+    assert found == {"median": 0.9, "min": 0.75, "max": 0.9}
+    with pytest.raises(ValueError, match="longer"):
+        figures.ratios([1.0], [1.0, 2.0])
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert [figures.percentile(values, p) for p in (0, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert figures.percentile([7.0], 99) == 7
+    with pytest.raises(ValueError, match="none"):
+        figures.percentile([], 50)
+
+
+def test_percentiles_have_the_largest_beside() -> None:
+    found = figures.percentiles([4.0, 1.0, 3.0, 2.0])
+    assert found == {"p50": 2.0, "p95": 4.0, "p99": 4.0, "max": 4.0}
+
+
+def test_a_slope_of_a_line_is_exact() -> None:
+    found, error = figures.slope([0, 1, 2, 3], [5, 7, 9, 11])
+    assert found == pytest.approx(2)
+    assert error == pytest.approx(0)
+
+
+def test_noise_has_no_slope() -> None:
+    noise = random.Random(1)
+    found, error = figures.slope(range(500), [300 + noise.gauss(0, 5) for _ in range(500)])
+    assert abs(found) < 3 * error
+
+
+def test_steps_that_follow_each_other_count_as_few_samples() -> None:
+    """Each level held for 100 samples: as a hundred measurements they would look certain."""
+    levels = [0.0, 3.0, 1.0, 2.0, 0.0, 3.0, 1.0, 2.0, 1.0, 2.0]
+    held = [level for level in levels for _ in range(100)]
+    once = figures.slope(range(10), levels)
+    assert figures.slope([n / 100 for n in range(1000)], held) == pytest.approx(once)
+
+
+def test_a_slope_needs_three_samples_at_different_places() -> None:
+    with pytest.raises(ValueError, match="three"):
+        figures.slope([1, 2], [1, 2])
+    with pytest.raises(ValueError, match="one place"):
+        figures.slope([1, 1, 1], [1, 2, 3])
+
+
+def test_a_corpus_gives_few_and_many_of_the_same_mix() -> None:
+    corpus = Corpus("x" * n for n in range(1, 101))
+    for count in (10, 100, 250):
+        lengths = [len(text.text.split()[1]) for text in corpus.take(count)]
+        assert sum(lengths) / count == pytest.approx(50, abs=5)
+        assert min(lengths) <= 10
+        assert max(lengths) >= 90
+
+
+def test_no_two_texts_of_a_corpus_are_the_same() -> None:
+    corpus = Corpus(["one", "two"])
+    taken = [*corpus.take(50), *corpus.take(50)]
+    assert len({text.id for text in taken}) == len({text.text for text in taken}) == 100
