@@ -13,23 +13,32 @@ import numpy as np
 
 from tickertape.batching import padded
 from tickertape.documents import Vectors
-from tickertape.embed.manifest import Model
-from tickertape.embed.onnx import OnnxEmbedder
+from tickertape.embed.base import Tokens
+from tickertape.embed.manifest import TOKENIZER, Model
+from tickertape.embed.tokens import TextTokenizer
 
 COST = "STUB_TOKEN_MICROSECONDS"  # time of a padded token; unset: none
 ROWS = 4096
 
 
-class StubEmbedder(OnnxEmbedder):
+class StubEmbedder:
     """An `embed.base.Embedder` that gives each sequence one of `ROWS` unit vectors."""
 
-    def __init__(self, model: Model, *, device: str = "cpu", threads: int = 0) -> None:
-        """Load the tokeniser; see `OnnxEmbedder`."""
-        super().__init__(model, device=device, threads=threads)
+    def __init__(self, model: Model, **_: object) -> None:
+        """Load the tokeniser; the device and the number of threads are no matter."""
+        self.name = model.manifest.name
         self.precision = "stub"
         self.identity = f"{self.name}@{self.precision}"
+        self.dimension = model.manifest.dimension
+        self.max_tokens = model.manifest.max_tokens
+        self._tokenizer = TextTokenizer(model.folder / TOKENIZER)
+        self.special_tokens = self._tokenizer.special_tokens
         self._table = unit_vectors(ROWS, self.dimension)
         self._token_seconds = float(os.environ.get(COST, "0")) / 1e6
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise as the real model does."""
+        return self._tokenizer.tokenize(texts)
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:
         """Return a row each, the same for the same ids; sleep for the batch's padded tokens."""
@@ -39,6 +48,9 @@ class StubEmbedder(OnnxEmbedder):
         rows = [hash(tuple(sequence)) % ROWS for sequence in sequences]  # of ints: not salted
         vectors: Vectors = self._table[rows]
         return vectors
+
+    def close(self) -> None:
+        """There is nothing to free."""
 
 
 def unit_vectors(count: int, dimension: int) -> Vectors:
