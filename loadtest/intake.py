@@ -49,25 +49,25 @@ class Intake:
 
     def __init__(self, bench: Bench, admin: AIOKafkaAdminClient) -> None:
         self.topic = bench.settings.topic_text_messages
-        self._bench = bench
+        self.bench = bench
         self._admin = admin
         self._ends: Counter[int] = Counter()  # partition: records written
         self._turn = 0
 
     async def fill(self, texts: Sequence[Text]) -> None:
         """Write records in large batches, partition after partition."""
-        producer = await self._bench.producer()
+        producer = await self.bench.producer()
         partitions = sorted(await producer.partitions_for(self.topic))
-        for batch in _batches(self.topic, texts, len(texts) // len(partitions) + 1):
+        for batch in batches(self.topic, texts, len(texts) // len(partitions) + 1):
             partition = partitions[self._turn % len(partitions)]
             self._turn += 1
-            await self._bench.send_batch(self.topic, partition, batch)
+            await self.bench.send_batch(self.topic, partition, batch)
             self._ends[partition] += len(batch)
 
     async def committed(self) -> int:
         """Return how many of all records written so far are committed."""
         tps = [TopicPartition(self.topic, partition) for partition in self._ends]
-        group = self._bench.settings.app_id
+        group = self.bench.settings.app_id
         offsets = await self._admin.list_consumer_group_offsets(group, partitions=tps)
         return sum(max(found.offset, 0) for found in offsets.values())
 
@@ -93,7 +93,7 @@ class Intake:
 
     def broker_pid(self) -> int:
         """Return the broker's process id. Blocks."""
-        pid = self._bench.broker.embedded.status().pid
+        pid = self.bench.broker.embedded.status().pid
         assert pid is not None, "the broker has ended"
         return pid
 
@@ -102,7 +102,7 @@ class Intake:
 
     async def stored(self) -> int:
         """Return how many documents the store has."""
-        async with self._bench.store() as store:
+        async with self.bench.store() as store:
             return int((await store.count()).documents)
 
 
@@ -117,7 +117,7 @@ async def intake(bench: Bench) -> AsyncIterator[Intake]:
         await admin.close()
 
 
-def _batches(topic: str, texts: Sequence[Text], records: int) -> Iterator[list[Outgoing]]:
+def batches(topic: str, texts: Sequence[Text], records: int) -> Iterator[list[Outgoing]]:
     """Cut into batches of so many records at most, and of what a broker takes."""
     batch: list[Outgoing] = []
     size = 0

@@ -1,0 +1,49 @@
+"""The ceiling: the worker's engine, file and batch budget in a bare loop.
+
+Texts are cut into chunks, tokenised and sorted by length before the clock starts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from loadtest.throughput.serve import Clock, serve
+from tickertape import settings as settings_module
+from tickertape.batching import padded, plan
+from tickertape.chunking import chunk
+from tickertape.embed import load
+
+
+def main() -> None:
+    """Load what a worker with this environment loads, and serve."""
+    settings = settings_module.load(Path.cwd())
+    embedder = load(settings)
+    limit = min(settings.chunk_tokens, embedder.max_tokens) - embedder.special_tokens
+    overlap = min(settings.chunk_overlap_tokens, limit // 2)
+
+    def embed(texts: list[str]) -> dict[str, Any]:
+        sequences = [
+            piece.ids
+            for text, tokens in zip(texts, embedder.tokenize(texts), strict=True)
+            for piece in chunk(text, tokens, limit, overlap)
+        ]
+        lengths = [len(ids) + embedder.special_tokens for ids in sequences]
+        planned = plan(lengths, settings.batch_tokens)
+        batches = [[sequences[i] for i in batch] for batch in planned]
+        with Clock() as clock:
+            for batch in batches:
+                embedder.encode(batch)
+        wide = sum(padded([lengths[i] for i in batch]) for batch in planned)
+        return {**clock.used, "tokens": sum(lengths), "padded_tokens": wide}
+
+    def about() -> dict[str, Any]:
+        return {"engine": type(embedder).__name__, "model": embedder.identity}
+
+    serve({"embed": embed, "about": about})
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main()
