@@ -121,7 +121,7 @@ def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> lis
             Embedding(
                 id=document.key.id,
                 original_text=chunk.text,
-                embedding=chunk.vector.tolist(),
+                embedding=chunk.vector,
                 model_name=model,
                 timestamp=now,
                 embedding_dimension=len(chunk.vector),

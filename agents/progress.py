@@ -12,7 +12,6 @@ import structlog
 
 from models import BatchStatus
 from tickertape.decode import Limits, parse
-from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Outcome, Work
@@ -78,6 +77,7 @@ def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[A
             routes=routes(settings.topic_batch_status),
             decode=read_declaration,
             handle=declare,
+            passes=lambda record: record.own,
             keyed=False,
             windows=1,
         ),
@@ -93,8 +93,8 @@ def read_delta(record: Record) -> Delta:
 
 
 def read_declaration(record: Record) -> Delta | None:
-    """Decode a producer's `queued` on batch-status; None for our own and other states."""
-    if record.value is None or record.header(h.OWN) is not None:
+    """Decode a producer's `queued` on batch-status; None for other states."""
+    if record.value is None:
         return None
     status = BatchStatus.decode(record, Limits())
     if status.status != "queued":

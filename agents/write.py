@@ -12,7 +12,6 @@ from models.base import text_entry
 from models.embedding import COLLECTION as EMBEDDINGS
 from models.vector_update import COLLECTION as VECTOR_UPDATES
 from tickertape.decode import Limits, key_text
-from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Record
@@ -23,27 +22,29 @@ from tickertape.services import Services
 from tickertape.settings import Settings
 
 EXTERNAL = "external"  # the model of a vector whose maker gave no name
-Vector = Item | None  # None: our own record, stored already
 
 
-def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Vector]]:
+def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
     """Return the flows: vectors (of other embedders), updates."""
     limits = Limits(settings.text_bytes_max)
     stores = tuple(f"store:{name}" for name in settings.stores)
     retries = len(settings.retry_delays_seconds)
 
-    async def handle(works: Sequence[Work[Vector]]) -> list[Outcome]:
+    async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
         return await write(works, services())
 
-    def flow(name: str, topic: str, decode: Callable[[Record], Vector]) -> Spec[Vector]:
+    def flow(name: str, topic: str, decode: Callable[[Record], Item]) -> Spec[Item]:
+        vectors = topic == settings.topic_embeddings
+
         return Spec(
             name=name,
             routes=routes(topic, retries=retries, rekeys=True),
             decode=decode,
             handle=handle,
             part=PART,
-            batch_of=lambda item: batch_of(item) if item is not None else None,
-            id_of=lambda item: id_of(item) if item is not None else None,
+            batch_of=batch_of,
+            id_of=id_of,
+            passes=lambda record: vectors and record.own,  # ours are stored already
             dependencies=stores,
             window_records=settings.window_records,
         )
@@ -62,12 +63,10 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Vec
     ]
 
 
-def read_embedding(record: Record, limits: Limits, topic: str) -> Vector:
-    """Decode a record of `embeddings`; our own is passed over by its header."""
+def read_embedding(record: Record, limits: Limits, topic: str) -> Item:
+    """Decode a record of `embeddings`."""
     if record.value is None and (id := key_text(record)) is not None:
         return Removal(topic, id, record.version, record.origin, None, EMBEDDINGS)
-    if record.header(h.OWN) is not None:
-        return None
     found = Embedding.decode(record, limits)
     document = found.to_document(record)
     vector = np.asarray(found.embedding, np.float32)
@@ -75,7 +74,7 @@ def read_embedding(record: Record, limits: Limits, topic: str) -> Vector:
     return Embedded(document, vector, model, found.chunk, found.chunk_count)
 
 
-def read_update(record: Record, limits: Limits, topic: str) -> Vector:
+def read_update(record: Record, limits: Limits, topic: str) -> Item:
     """Decode a record of vector-updates."""
     if record.value is None and (id := key_text(record)) is not None:
         return Removal(topic, id, record.version, record.origin, None, VECTOR_UPDATES)
@@ -98,18 +97,12 @@ def read_update(record: Record, limits: Limits, topic: str) -> Vector:
     return Embedded(document, np.asarray(found.vector, np.float32), name)
 
 
-async def write(works: Sequence[Work[Vector]], services: Services) -> list[Outcome]:
+async def write(works: Sequence[Work[Item]], services: Services) -> list[Outcome]:
     """Store the vectors; one outcome each."""
-    items = [work.item for work in works if work.item is not None]
-    results = iter(await services.pipeline.run(items) if items else [])
-    outcomes: list[Outcome] = []
-    for work in works:
-        if work.item is None:
-            outcomes.append(Done())
-            continue
-        result = next(results)
-        if isinstance(result, Exception):
-            outcomes.append(Failed(result))
-        else:
-            outcomes.append(Done(state=STATES.get(result.verdict, State.DONE)))
-    return outcomes
+    results = await services.pipeline.run([work.item for work in works])
+    return [
+        Failed(result)
+        if isinstance(result, Exception)
+        else Done(state=STATES.get(result.verdict, State.DONE))
+        for result in results
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
 from tickertape.delivery.record import Record
-from tickertape.documents import Document, DocumentKey, Version
+from tickertape.documents import Document, DocumentKey, Vector, Version
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
 
@@ -24,7 +25,7 @@ class Embedding(Model):
 
     id: str
     original_text: str
-    embedding: list[float]
+    embedding: Sequence[float] | Vector
     model_name: str | None
     timestamp: float | None
     embedding_dimension: int

@@ -12,9 +12,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_json(fields: Mapping[str, Any], **when_set: Any) -> bytes:
-    """Return the fields as JSON; ``when_set`` are written only where they hold something."""
+    """Return the fields as JSON; ``when_set`` are written only where they hold something.
+
+    A numpy vector becomes an array: of float32, the shortest digits that read back the same.
+    """
     extra = {name: value for name, value in when_set.items() if value not in (None, {}, "")}
-    return orjson.dumps({**fields, **extra})
+    return orjson.dumps({**fields, **extra}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def iso(seconds: float | None) -> str | None:

@@ -52,7 +52,7 @@ class Harness:
     def put(self, offset, value, key=b"k", topic="t", headers=(), trusted=False):
         data = value if isinstance(value, bytes) else orjson.dumps(value)
         record = Record(topic, 0, offset, key, data, headers, 1000, trusted)
-        self.flow.put(record, self.leases.of(topic, 0))
+        self.flow.put([record], self.leases.of(topic, 0))
         return record
 
     async def quiet(self):
@@ -251,7 +251,7 @@ async def test_records_of_other_consumers_survive_a_revoke():
 
     harness.handler = stuck
     record = Record("t-retry-0", 0, 9, b"x", b'{"id":"x"}', (), 0, True)
-    harness.flow.put(record, other.of("t-retry-0", 0))
+    harness.flow.put([record], other.of("t-retry-0", 0))
     harness.put(0, {"id": "k"})
     await asyncio.sleep(0)
     await harness.flow.drain(0.01)

@@ -122,7 +122,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def put(self, record):
         async def inside():
-            self.flow.put(record, self.leases.of("t", record.partition))
+            self.flow.put([record], self.leases.of("t", record.partition))
 
         self.loop.run_until_complete(inside())
 

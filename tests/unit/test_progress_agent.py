@@ -84,16 +84,20 @@ def test_a_producers_queued_declares_a_batch():
 
 
 @pytest.mark.parametrize(
-    ("value", "headers"),
+    "value",
     [
-        (None, ()),
-        ({"batch_id": "b", "status": "completed", "total_documents": 7}, ()),
-        ({"batch_id": "b", "status": "queued", "total_documents": 7}, ((h.OWN, b"1"),)),
-        (b"ours is not even read", ((h.OWN, b"1"),)),
+        None,
+        {"batch_id": "b", "status": "completed", "total_documents": 7},
     ],
 )
-def test_tombstones_other_states_and_our_own_declare_nothing(value, headers):
-    assert agent.read_declaration(record(value, headers=headers)) is None
+def test_tombstones_and_other_states_declare_nothing(value):
+    assert agent.read_declaration(record(value)) is None
+
+
+def test_what_we_announce_ourselves_is_passed_over():
+    (spec,) = [s for s in agent.specs(SETTINGS, None, None) if s.name == "declarations"]
+    assert spec.passes(record(b"not even read", headers=((h.OWN, b"1"),)))
+    assert not spec.passes(record(b"not even read"))
 
 
 @pytest.mark.parametrize(

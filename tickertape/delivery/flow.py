@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -75,6 +75,7 @@ class Spec(Generic[T]):
     parts_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
     batch_of: Callable[[T], str | None] = lambda _item: None
     id_of: Callable[[T], str | None] = lambda _item: None
+    passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
     dependencies: tuple[str, ...] = ()
     keyed: bool = True  # False: first come, first served (with one window: in offset order)
     windows: int = 2  # handled at once: one is prepared while one is computed
@@ -100,7 +101,6 @@ class Entry:
 
     record: Record
     lease: Lease
-    settled: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -146,13 +146,19 @@ class Flow(Generic[T]):
 
     # What the worker calls
 
-    def put(self, record: Record, lease: Lease, settled: Callable[[], None] | None = None) -> None:
-        """Take a record over. ``settled`` is called once its outcome is confirmed."""
-        if not self._accepting or not lease.deliver(record.offset):
+    def put(self, records: Iterable[Record], lease: Lease) -> None:
+        """Take records of one partition over, in their order."""
+        if not self._accepting:
             return
-        self._queue.put(Entry(record, lease, settled))
-        self._records += 1
-        self._bytes += record.size
+        for record in records:
+            if not lease.deliver(record.offset):
+                continue
+            if self.spec.passes(record):
+                lease.settle(record.offset)
+                continue
+            self._queue.put(Entry(record, lease))
+            self._records += 1
+            self._bytes += record.size
         self._wake()
 
     @property
@@ -483,8 +489,6 @@ class Flow(Generic[T]):
             entry.lease.settle(entry.record.offset)
             self._queue.release(entry)
             self._forget(entry)
-            if entry.settled is not None:
-                entry.settled()
         self.counters.processed += len(entries)
         self.counters.last_processed = time.time()
         self.counters.recent.append((time.monotonic(), len(entries)))

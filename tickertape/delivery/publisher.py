@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import DefaultPartitioner
 
 from tickertape.delivery.record import Outgoing
 from tickertape.errors import PermanentError, TooLarge, TransientError
@@ -14,6 +17,9 @@ from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
 
 REQUEST_TIMEOUT_MS = 20_000
+PARTITIONER = DefaultPartitioner()
+
+Numbered = tuple[int, Outgoing]  # place among the records of a call
 
 
 class KafkaPublisher:
@@ -50,33 +56,100 @@ class KafkaPublisher:
 
     async def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
         """Send all; one entry each: None, a `PermanentError` the broker will always answer, or
-        a `TransientError`."""
+        a `TransientError`.
+
+        A batch a partition, made here: one confirmation each, where a record by itself costs a
+        future and a turn of the event loop.
+        """
         producer = self._producer
         if producer is None:
             return [TransientError("the producer is stopped", dependency="kafka")] * len(records)
-        futures: list[asyncio.Future[object] | Exception] = []
-        for record in records:
+        errors: dict[int, Exception] = {}
+        lines: dict[tuple[str, int], list[int]] = {}
+        for topic, indices in _by_topic(records).items():
             try:
-                future = await producer.send(
-                    record.topic,
-                    record.value,
-                    key=record.key,
-                    partition=record.partition,
-                    headers=list(record.headers),
-                )
-                futures.append(future)
+                partitions = sorted(await producer.partitions_for(topic))
+            except (KafkaError, ValueError) as error:
+                errors.update(dict.fromkeys(indices, _verdict(error)))
+                continue
+            for index in indices:
+                record = records[index]
+                partition = record.partition
+                if partition is None:
+                    partition = PARTITIONER(record.key, partitions, partitions)
+                lines.setdefault((topic, partition), []).append(index)
+        sent = [
+            self._send_line(producer, where, [(index, records[index]) for index in indices])
+            for where, indices in lines.items()
+        ]
+        for found in await asyncio.gather(*sent):
+            errors.update(found)
+        return [errors.get(index) for index in range(len(records))]
+
+    async def _send_line(
+        self, producer: AIOKafkaProducer, where: tuple[str, int], line: Sequence[Numbered]
+    ) -> dict[int, Exception]:
+        """Send the records of one partition in their order; return what failed, by index."""
+        errors: dict[int, Exception] = {}
+        waiting: list[tuple[list[Numbered], asyncio.Future[object]]] = []
+        left = deque(line)
+        while left:
+            batch = producer.create_batch()
+            taken: list[Numbered] = []
+            while left and _append(batch, left[0], errors):
+                taken.append(left.popleft())
+            batch.close()
+            if not taken:  # a batch takes its first record, however large
+                raise AssertionError(f"an empty batch has no room for {left[0][1].topic}")
+            taken = [one for one in taken if one[0] not in errors]
+            if not taken:
+                continue
+            topic, partition = where
+            try:
+                future = await producer.send_batch(batch, topic, partition=partition)
+                waiting.append((taken, future))
             except (KafkaError, ValueError, AssertionError) as error:
-                futures.append(error)
-        waiting = [future for future in futures if not isinstance(future, Exception)]
-        if waiting:
-            await asyncio.wait(waiting)
-        return [_verdict(future) for future in futures]
+                errors.update({index: _verdict(error) for index, _ in taken})
+        for taken, future in waiting:
+            try:
+                await future
+            except MessageSizeTooLargeError as error:
+                if len(taken) == 1:
+                    errors[taken[0][0]] = _verdict(error)
+                    continue
+                for one in taken:  # which of them it is, only the broker knows
+                    errors.update(await self._send_line(producer, where, [one]))
+            except KafkaError as error:
+                errors.update({index: _verdict(error) for index, _ in taken})
+        return errors
 
 
-def _verdict(future: asyncio.Future[object] | Exception) -> Exception | None:
-    error = future if isinstance(future, Exception) else future.exception()
-    if error is None:
-        return None
+def _by_topic(records: Sequence[Outgoing]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        found.setdefault(record.topic, []).append(index)
+    return found
+
+
+def _append(batch: Any, numbered: Numbered, errors: dict[int, Exception]) -> bool:
+    """Put a record into a batch; False: the batch is full. What is no record goes to errors."""
+    index, record = numbered
+    size = len(record.key or b"") + len(record.value or b"")
+    try:
+        if size > COPY_BYTES_MAX:
+            raise MessageSizeTooLargeError(f"{size} bytes; at most {COPY_BYTES_MAX}")
+        if record.key is None and record.value is None:
+            raise ValueError("neither key nor value")
+        added = batch.append(
+            timestamp=None, key=record.key, value=record.value, headers=list(record.headers)
+        )
+    except (KafkaError, ValueError, TypeError) as error:
+        errors[index] = _verdict(error)
+        return True
+    return added is not None
+
+
+def _verdict(error: Exception) -> Exception:
     if isinstance(error, MessageSizeTooLargeError):
         return TooLarge(f"the record is over the topic's or the producer's limit: {error}")
     if isinstance(error, UnknownTopicOrPartitionError):

@@ -34,6 +34,11 @@ class Record:
         return h.last(self.headers, name)
 
     @property
+    def own(self) -> bool:
+        """True for what we produce to a topic that others produce to as well; not for a delete."""
+        return self.value is not None and self.header(h.OWN) is not None
+
+    @property
     def origin(self) -> Origin:
         """Where the record first stood."""
         return (self.trusted and h.read_origin(self.headers)) or Origin(

@@ -155,7 +155,7 @@ class RetryReader:
                 timestamp_ms=message.timestamp,
                 trusted=True,
             )
-            flow.put(record, lease)
+            flow.put([record], lease)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
         now = time.monotonic()
