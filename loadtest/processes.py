@@ -26,6 +26,7 @@ from tests.fixtures_broker import Broker
 from tests.fixtures_model import ensure_model, models_dir
 from tickertape import kafka_admin
 from tickertape.delivery.record import Outgoing
+from tickertape.topics import RECORD_BYTES_MAX
 
 Report = dict[str, Any]
 BATCH_BYTES = 2**20  # the most that a broker takes by default
@@ -51,7 +52,9 @@ class Bench(System):
         """Return a producer that fills large batches."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self.broker.bootstrap, max_batch_size=BATCH_BYTES
+                bootstrap_servers=self.broker.bootstrap,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=RECORD_BYTES_MAX,
             )
             await self._producer.start()
         return self._producer
