@@ -6,7 +6,9 @@ One store grows from size to size (loadtest/search_corpus.py says what it is fil
 the paragraphs and questions in ``--data``). At each size, p50 and p95 in ms of dense, keyword and
 hybrid search through `tickertape.search.Search`:
 
-- ``idle``: nothing else runs; the query's vector is ready, so this is the store's part.
+- ``new``: keyword search by a process that never saw these words: it reads their lists.
+- ``idle``: nothing else runs; the query's vector is ready, so this is the store's part. The words
+  of the questions were asked for before, as in a worker that has served for a while.
 - ``ingesting``: another process writes to the same file through the store's own `apply`, as a
   worker does, as fast as it can; ``written`` says how fast that was.
 - ``embedding``: idle, the model's embedding of the query included.
@@ -254,7 +256,7 @@ async def first_search(folder: Path, known: Known, query: str) -> dict[str, floa
 async def at_size(
     store: SqliteStore, sources: Sources, known: Known, runner: Runner, chunks: int, queries: int
 ) -> dict[str, Any]:
-    """Everything that is measured at one size."""
+    """Everything that is measured at one size, with a store that has not searched yet."""
     folder = store.path.parent
     asked = sources.questions[: queries + WARM]
     search, whole = Search(store, known), Search(store, runner)
@@ -264,6 +266,8 @@ async def at_size(
     size = sum(file.stat().st_size for file in folder.iterdir())
     result["bytes_per_chunk"] = round(size / chunks)
     result["bytes_per_document"] = round(size / chunks * CHUNKS_PER_DOCUMENT)
+    say(f"{chunks:,} chunks: words never asked for")
+    result["new"] = {"keyword": await times(search, "keyword", asked)}
     for mode in MODES:
         say(f"{chunks:,} chunks: {mode}, idle")
         result.setdefault("idle", {})[mode] = await times(search, mode, asked)
@@ -303,6 +307,8 @@ async def measure(options: argparse.Namespace) -> Report:
             documents = chunks // CHUNKS_PER_DOCUMENT
             seconds = await fill(store, corpus, min(there, documents), documents)
             there = max(there, documents)
+            await store.stop()
+            await store.start()
             found = await at_size(store, sources, known, runner, chunks, options.queries)
             sizes.append(found | {"fill_seconds": round(seconds, 1)})
     finally:
@@ -341,7 +347,7 @@ def lines(report: Report) -> Iterator[str]:
     for size in report["sizes"]:
         first = size["first_search"]
         yield f"{size['chunks']:,} chunks, {size['bytes_per_chunk']} bytes each on disk"
-        for state in ("idle", "ingesting", "embedding"):
+        for state in ("new", "idle", "ingesting", "embedding"):
             found = "  ".join(
                 f"{mode} {took['p50']:.1f} / {took['p95']:.1f}"
                 for mode, took in size[state].items()

@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord
-from tickertape.stores.base import Hit, Mode, Query, Store
+from tickertape.stores.base import CandidateStore, Hit, Mode, Query, Store
 
 MODES = ("dense", "keyword", "hybrid")
 DENSE_WEIGHT = 0.5  # keyword has the rest; equal weights measured best
@@ -23,6 +23,7 @@ DEPTH_PER_HIT = 2
 DEPTH_MAX = 16_000  # where one document's chunks fill the list and per_document asks for others
 DEEPEN = 4
 
+K = TypeVar("K")  # what a chunk is known by
 Scalar = str | int | float | bool | None
 
 
@@ -112,6 +113,9 @@ class Search:
         self, request: SearchRequest, vector: asyncio.Task[Vector | None]
     ) -> list[SearchHit]:
         """The hits; deeper candidates are asked for while one document's chunks fill the list."""
+        whole = request.mode != "hybrid" or request.per_document
+        if not whole and isinstance(self.store, CandidateStore):
+            return await self._from_candidates(self.store, request, vector)
         depth = request.k
         if request.mode == "hybrid" or request.per_document:
             depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)
@@ -127,6 +131,31 @@ class Search:
                 return hits[: request.k]
             depth = min(depth * DEEPEN, DEPTH_MAX)
 
+    async def _from_candidates(
+        self, store: CandidateStore, request: SearchRequest, vector: asyncio.Task[Vector | None]
+    ) -> list[SearchHit]:
+        """The hits of a hybrid search: scores first, then the passages that are returned."""
+        depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)
+
+        async def dense_side() -> Mapping[int, float]:
+            return await store.candidates(self._dense_query(request, await vector, depth))
+
+        dense, keyword = await asyncio.gather(
+            dense_side(), store.candidates(_keyword_query(request, depth))
+        )
+        ranked = fused(dense, keyword)
+        hits: list[SearchHit] = []
+        while ranked and len(hits) < request.k:  # once, but for what was replaced meanwhile
+            wanted = dict(ranked[: request.k - len(hits)])
+            ranked = ranked[len(wanted) :]
+            found = await store.hits(wanted)
+            hits += [
+                _search_hit(found[one], score, dense.get(one), keyword.get(one))
+                for one, score in wanted.items()
+                if one in found
+            ]
+        return hits
+
     async def _vector(self, request: SearchRequest) -> Vector | None:
         if request.mode == "keyword":
             return None
@@ -137,29 +166,32 @@ class Search:
     ) -> list[Hit]:
         if request.mode == "keyword":
             return []
-        return await self.store.search(
-            Query(
-                mode=Mode.DENSE,
-                limit=limit,
-                vector=await vector,
-                model=self.runner.embedder.identity,
-                collection=request.collection,
-                filters=request.filters,
-            )
-        )
+        return await self.store.search(self._dense_query(request, await vector, limit))
 
     async def _keyword(self, request: SearchRequest, limit: int) -> list[Hit]:
         if request.mode == "dense":
             return []
-        return await self.store.search(
-            Query(
-                mode=Mode.KEYWORD,
-                limit=limit,
-                text=request.query,
-                collection=request.collection,
-                filters=request.filters,
-            )
+        return await self.store.search(_keyword_query(request, limit))
+
+    def _dense_query(self, request: SearchRequest, vector: Vector | None, limit: int) -> Query:
+        return Query(
+            mode=Mode.DENSE,
+            limit=limit,
+            vector=vector,
+            model=self.runner.embedder.identity,
+            collection=request.collection,
+            filters=request.filters,
         )
+
+
+def _keyword_query(request: SearchRequest, limit: int) -> Query:
+    return Query(
+        mode=Mode.KEYWORD,
+        limit=limit,
+        text=request.query,
+        collection=request.collection,
+        filters=request.filters,
+    )
 
 
 def checked(request: SearchRequest) -> SearchRequest:
@@ -191,32 +223,46 @@ def checked(request: SearchRequest) -> SearchRequest:
 
 
 def fuse(mode: str, dense: Sequence[Hit], keyword: Sequence[Hit]) -> list[SearchHit]:
-    """Merge both sides' hits, best first.
-
-    Hybrid is a convex sum of min-max normalised scores (Bruch et al., "An Analysis of Fusion
-    Functions for Hybrid Retrieval", 2023); what one side did not find has 0 there. Measured
-    better than reciprocal rank fusion.
-    """
+    """Merge both sides' hits, best first; `fused` says how."""
     sides = (_by_chunk(dense), _by_chunk(keyword))
-    scaled = tuple(dict(_normalised(side)) for side in sides)
-    weights = (DENSE_WEIGHT, 1 - DENSE_WEIGHT)
-    hits: list[SearchHit] = []
-    for chunk, hit in {**sides[1], **sides[0]}.items():
-        fused = sum(w * side.get(chunk, 0.0) for w, side in zip(weights, scaled, strict=True))
-        found = [side[chunk].score if chunk in side else None for side in sides]
-        hits.append(
-            SearchHit(
-                key=hit.key,
-                ordinal=hit.ordinal,
-                chunk_count=hit.chunk_count,
-                text=hit.text,
-                score=fused if mode == "hybrid" else hit.score,
-                dense=found[0],
-                keyword=found[1],
-                metadata=hit.metadata,
-            )
-        )
-    return sorted(hits, key=lambda hit: -hit.score)
+    scores = [{chunk: hit.score for chunk, hit in side.items()} for side in sides]
+    both = {**sides[1], **sides[0]}
+    hits = [
+        _search_hit(both[chunk], score, scores[0].get(chunk), scores[1].get(chunk))
+        for chunk, score in fused(*scores)
+    ]
+    if mode == "hybrid":
+        return hits
+    # One side is empty: its own score, not the normalised one
+    own = [replace(hit, score=both[hit.key, hit.ordinal].score) for hit in hits]
+    return sorted(own, key=lambda hit: -hit.score)
+
+
+def fused(dense: Mapping[K, float], keyword: Mapping[K, float]) -> list[tuple[K, float]]:
+    """Merge both sides' scores by chunk; best first.
+
+    A convex sum of min-max normalised scores (Bruch et al., "An Analysis of Fusion Functions for
+    Hybrid Retrieval", 2023); what one side did not find has 0 there. Measured better than
+    reciprocal rank fusion.
+    """
+    sums: dict[K, float] = {}
+    for weight, side in ((DENSE_WEIGHT, dense), (1 - DENSE_WEIGHT, keyword)):
+        for chunk, score in _normalised(side):
+            sums[chunk] = sums.get(chunk, 0.0) + weight * score
+    return sorted(sums.items(), key=lambda item: -item[1])
+
+
+def _search_hit(hit: Hit, score: float, dense: float | None, keyword: float | None) -> SearchHit:
+    return SearchHit(
+        key=hit.key,
+        ordinal=hit.ordinal,
+        chunk_count=hit.chunk_count,
+        text=hit.text,
+        score=score,
+        dense=dense,
+        keyword=keyword,
+        metadata=hit.metadata,
+    )
 
 
 def best_of_each(hits: Iterable[SearchHit]) -> list[SearchHit]:
@@ -234,9 +280,9 @@ def _by_chunk(hits: Sequence[Hit]) -> dict[Chunk, Hit]:
     return {(hit.key, hit.ordinal): hit for hit in hits}
 
 
-def _normalised(side: Mapping[Chunk, Hit]) -> Iterable[tuple[Chunk, float]]:
+def _normalised(side: Mapping[K, float]) -> Iterable[tuple[K, float]]:
     """Scores from 0 (the least of them) to 1; all 1 where they are equal."""
-    scores = [hit.score for hit in side.values()]
-    low, spread = min(scores, default=0.0), max(scores, default=0.0) - min(scores, default=0.0)
-    for chunk, hit in side.items():
-        yield chunk, (hit.score - low) / spread if spread > 0 else 1.0
+    low = min(side.values(), default=0.0)
+    spread = max(side.values(), default=0.0) - low
+    for chunk, score in side.items():
+        yield chunk, (score - low) / spread if spread > 0 else 1.0

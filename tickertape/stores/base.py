@@ -128,3 +128,19 @@ class SummaryLedger(Protocol):
 
     async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
         """Write them; an older version never replaces a newer one."""
+
+
+@runtime_checkable
+class CandidateStore(Protocol):
+    """A store that finds chunks and reads what they say in two calls.
+
+    A hybrid search compares hundreds of scores and shows five passages. A store without this is
+    asked for whole hits instead.
+    """
+
+    async def candidates(self, query: Query) -> Mapping[int, float]:
+        """Return scores as `Store.search` does, by the store's own number of the chunk; best
+        first. Of many candidates, the last may be others than the very next best."""
+
+    async def hits(self, scores: Mapping[int, float]) -> dict[int, Hit]:
+        """Return the hits of these candidates; one that was replaced meanwhile is absent."""

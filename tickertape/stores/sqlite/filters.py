@@ -13,7 +13,8 @@ import apsw
 
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import Query
-from tickertape.stores.sqlite import values
+from tickertape.stores.sqlite import read, values
+from tickertape.stores.sqlite.signbits import Ids
 
 COMMON = 10_000  # documents counted to find the rarest of several filters
 
@@ -53,6 +54,26 @@ def build(db: apsw.Connection, query: Query) -> Filter | None:
         bindings.extend(field)
     driver, driver_bindings = _driver(db, query, fields)
     return Filter(" AND ".join(conditions), bindings, driver, driver_bindings)
+
+
+def passing(db: apsw.Connection, ids: Ids, chosen: Filter | None) -> Ids:
+    """The chunks among ``ids`` that are there, and that the filter lets through."""
+    sql = "SELECT c.id FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value"
+    bindings: tuple[Any, ...] = (json.dumps(ids.tolist()),)
+    if chosen is not None:
+        sql += f" CROSS JOIN documents d ON d.id = c.document WHERE {chosen.where}"
+        bindings += tuple(chosen.bindings)
+    return read.ids(db, sql, bindings)
+
+
+def matching(db: apsw.Connection, chosen: Filter) -> Ids:
+    """All chunks that the filter lets through, of every model."""
+    return read.ids(
+        db,
+        f"SELECT c.id FROM ({chosen.driver}) m CROSS JOIN documents d ON d.id = m.document"
+        f" CROSS JOIN chunks c ON c.document = d.id WHERE {chosen.where}",
+        (*chosen.driver_bindings, *chosen.bindings),
+    )
 
 
 def _driver(

@@ -8,6 +8,7 @@ import threading
 import apsw
 import numpy as np
 
+from tickertape.stores.sqlite import read
 from tickertape.stores.sqlite.signbits import Ids, SignBits
 
 PAGE = 50_000  # rows read at a time
@@ -30,25 +31,20 @@ class Index:
 
     def follow(self, db: apsw.Connection) -> SignBits:
         """Bring in what the connection's snapshot has and the index has not."""
-        chunk, removal = _last(db, "chunks"), _last(db, "removals")
+        chunk, removal = read.last_id(db, "chunks"), read.last_id(db, "removals")
         with self._lock:
             bits = self._bits
-            if bits is None or (removal > self._removal and self._log_is_cut(db)):
+            if bits is None or (removal > self._removal and read.log_is_cut(db, self._removal)):
                 bits, self._chunk, self._removal = SignBits(self.dimension), 0, removal
             if chunk > self._chunk:
                 self._add(db, bits)
                 self._chunk = chunk
             if removal > self._removal:
-                rows = db.execute("SELECT chunk FROM removals WHERE id > ?", (self._removal,))
-                bits.remove(np.fromiter((id for (id,) in rows), dtype=np.int64))
+                gone = "SELECT chunk AS id FROM removals WHERE id > ?"
+                bits.remove(read.ids(db, gone, (self._removal,)))
                 self._removal = removal
             self._bits = bits
             return bits
-
-    def _log_is_cut(self, db: apsw.Connection) -> bool:
-        """True where removals that were not seen yet are forgotten already."""
-        first = db.execute("SELECT min(id) FROM removals").get
-        return first is None or first > self._removal + 1
 
     def _add(self, db: apsw.Connection, bits: SignBits) -> None:
         cursor = db.execute(
@@ -59,8 +55,3 @@ class Index:
             ids: Ids = np.fromiter((id for id, _ in rows), dtype=np.int64, count=len(rows))
             words = np.frombuffer(b"".join(packed for _, packed in rows), dtype=np.uint64)
             bits.add(ids, words.reshape(len(rows), -1))
-
-
-def _last(db: apsw.Connection, table: str) -> int:
-    """The greatest id that the table ever gave out."""
-    return int(db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).get or 0)

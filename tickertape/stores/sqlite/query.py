@@ -1,6 +1,4 @@
-"""A search of the store: dense here, over sign bits with exact rescoring; keyword beside it."""
-
-# ruff: noqa: S608 -- statements are made of constants; values are bound
+"""A search of the store: dense here, by sign bits, then exactly; keyword beside it."""
 
 from __future__ import annotations
 
@@ -18,12 +16,21 @@ from tickertape.stores.base import Hit, Mode, Query
 from tickertape.stores.sqlite import filters, keyword, values
 from tickertape.stores.sqlite.filters import Filter
 from tickertape.stores.sqlite.index import Index
+from tickertape.stores.sqlite.postings import Postings
 from tickertape.stores.sqlite.read import snapshot
 from tickertape.stores.sqlite.signbits import Ids, SignBits
 
-RESCORED_MIN = 2000
-RESCORED_PER_HIT = 10
-RESCORED_SHARE = 200  # one row in so many, as the collection grows
+# Candidates by Hamming distance
+NEAR_MIN = 2000
+NEAR_PER_HIT = 10
+NEAR_SHARE = 200  # one row in so many, as the collection grows
+# Of these, by the query's numbers against their signs: the ones whose vectors are read
+EXACT_MAX = 1000  # all are, up to so many
+CLOSER_MIN = 400
+CLOSER_SHARE = 1000  # one row in so many, as the collection grows
+CLOSER_PER_HIT = 4
+CLOSER_PER_CANDIDATE = 2  # of a hybrid search, where the last of 200 weigh nothing
+CLOSER_DIMENSION = 256  # fewer signs say too little
 ENOUGH_PER_HIT = 4  # candidates that match, so that the best of all that match are among them
 SLICE = 4096  # rows of float64 at a time
 
@@ -35,21 +42,32 @@ class Searcher:
 
     def __init__(self) -> None:
         self._indexes: dict[int, Index] = {}
+        self._postings = Postings()
         self._lock = threading.Lock()
 
     def search(self, db: apsw.Connection, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""
+        with snapshot(db):
+            found = dict(self._found(db, query, CLOSER_PER_HIT))
+            read = hits(db, found)
+            return [read[id] for id in found]
+
+    def candidates(self, db: apsw.Connection, query: Query) -> Mapping[int, float]:
+        """Return at most ``query.limit`` chunk ids with their scores, best first."""
+        with snapshot(db):
+            return dict(self._found(db, query, CLOSER_PER_CANDIDATE))
+
+    def _found(self, db: apsw.Connection, query: Query, per_hit: int) -> Scored:
         if query.limit < 1:
             return []
-        with snapshot(db):
-            chosen = filters.build(db, query)
-            if query.mode is Mode.KEYWORD:
-                found = keyword.search(db, query, chosen)
-            else:
-                found = self._dense(db, query, chosen)
-            return _hits(db, found)
+        chosen = filters.build(db, query)
+        if query.mode is Mode.KEYWORD:
+            return keyword.search(db, self._postings, query, chosen)
+        return self._dense(db, query, chosen, per_hit)
 
-    def _dense(self, db: apsw.Connection, query: Query, chosen: Filter | None) -> Scored:
+    def _dense(
+        self, db: apsw.Connection, query: Query, chosen: Filter | None, per_hit: int
+    ) -> Scored:
         if query.vector is None or query.model is None:
             raise InvalidRecord("query", "a vector and its model for a dense search")
         if not np.isfinite(query.vector).all():
@@ -63,63 +81,51 @@ class Searcher:
             expected = f"{space[1]} numbers, as {query.model} has"
             raise InvalidRecord("vector", expected, f"shape {query.vector.shape}")
         bits = self._index(*space).follow(db)
-        return _nearest(db, bits, space[0], query.vector, query.limit, chosen)
+        ids = _near(db, bits, query.vector, query.limit, chosen)
+        if len(query.vector) >= CLOSER_DIMENSION and len(ids) > EXACT_MAX:
+            count = max(CLOSER_MIN, len(bits) // CLOSER_SHARE, per_hit * query.limit)
+            ids = bits.closer(query.vector, ids, count)
+        return _rescored(db, query.vector, ids)[: query.limit]
 
     def _index(self, space: int, dimension: int) -> Index:
         with self._lock:
             return self._indexes.setdefault(space, Index(space, dimension))
 
 
-def _nearest(
-    db: apsw.Connection,
-    bits: SignBits,
-    space: int,
-    vector: Vector,
-    limit: int,
-    chosen: Filter | None,
-) -> Scored:
-    """The chunks of greatest cosine.
+def _near(
+    db: apsw.Connection, bits: SignBits, vector: Vector, limit: int, chosen: Filter | None
+) -> Ids:
+    """Candidates by Hamming distance, ids growing.
 
     A filter is checked on the candidates. Where too few of them match, it is selective, or holds
     what is far from the query: then all that match are looked up, and compared among themselves.
     """
-    wide = max(RESCORED_MIN, RESCORED_PER_HIT * limit, len(bits) // RESCORED_SHARE)
-    found = _rescored(db, vector, bits.nearest(vector, wide), chosen)
-    if chosen is not None and len(found) < ENOUGH_PER_HIT * limit and wide < len(bits):
-        among = _matching(db, space, chosen)
-        found = _rescored(db, vector, bits.nearest(vector, wide, among), chosen)
-    return found[:limit]
+    wide = max(NEAR_MIN, NEAR_PER_HIT * limit, len(bits) // NEAR_SHARE)
+    ids = bits.nearest(vector, wide)
+    if chosen is None:
+        return ids
+    ids = filters.passing(db, ids, chosen)
+    if len(ids) >= ENOUGH_PER_HIT * limit or wide >= len(bits):
+        return ids
+    return bits.nearest(vector, wide, filters.matching(db, chosen))
 
 
-def _matching(db: apsw.Connection, space: int, chosen: Filter) -> Ids:
-    """Ids of the chunks that the filter lets through."""
-    rows = db.execute(
-        f"SELECT c.id FROM ({chosen.driver}) m CROSS JOIN documents d ON d.id = m.document"
-        " CROSS JOIN chunks c ON c.document = d.id"
-        f" WHERE {chosen.where} AND c.space = ?",
-        (*chosen.driver_bindings, *chosen.bindings, space),
-    )
-    return np.fromiter((id for (id,) in rows), dtype=np.int64)
-
-
-def _rescored(db: apsw.Connection, vector: Vector, ids: Ids, chosen: Filter | None) -> Scored:
-    """Exact cosine of the candidates that are still there and match; best first."""
-    sql = "SELECT p.id, p.vector FROM json_each(?) j CROSS JOIN passages p ON p.id = j.value"
-    bindings: tuple[Any, ...] = (json.dumps(ids.tolist()),)
-    if chosen is not None:
-        sql = (
-            "SELECT p.id, p.vector FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value"
-            " CROSS JOIN documents d ON d.id = c.document CROSS JOIN passages p ON p.id = c.id"
-            f" WHERE {chosen.where}"
-        )
-        bindings += tuple(chosen.bindings)
-    rows: list[Any] = db.execute(sql, bindings).fetchall()
-    if not rows:
+def _rescored(db: apsw.Connection, vector: Vector, ids: Ids) -> Scored:
+    """Exact cosine of the candidates that are still there; best first."""
+    # One step of SQLite, since each waits for the GIL. A BLOB is joined as its bytes.
+    row: Any = db.execute(
+        "SELECT group_concat(p.id), CAST(group_concat(p.vector, '') AS BLOB)"
+        " FROM json_each(?) j CROSS JOIN passages p ON p.id = j.value",
+        (json.dumps(ids.tolist()),),
+    ).fetchall()[0]
+    listed, joined = row
+    if listed is None:
         return []
-    matrix = np.frombuffer(b"".join(vector for _, vector in rows), dtype=np.float32)
-    scores = _cosines(matrix.reshape(len(rows), -1), vector)
+    there = np.fromstring(listed, dtype=np.int64, sep=",")
+    matrix = np.frombuffer(joined, dtype=np.float32).reshape(len(there), -1)
+    scores = _cosines(matrix, vector)
     order = np.argsort(-scores, kind="stable")  # candidates come by id: ties too
-    return [(rows[place][0], float(scores[place])) for place in order]
+    return list(zip(there[order].tolist(), scores[order].tolist(), strict=True))
 
 
 def _cosines(matrix: np.ndarray[Any, np.dtype[np.float32]], vector: Vector) -> Any:
@@ -130,28 +136,27 @@ def _cosines(matrix: np.ndarray[Any, np.dtype[np.float32]], vector: Vector) -> A
     for low in range(0, len(matrix), SLICE):
         part = matrix[low : low + SLICE].astype(np.float64)
         norms = np.sqrt(np.einsum("ij,ij->i", part, part)) * query_norm
-        products = part @ query
+        products = np.einsum("ij,j->i", part, query)  # not BLAS: its threads wait for each other
         scores[low : low + SLICE] = np.divide(
             products, norms, out=np.zeros(len(part)), where=norms > 0
         )
     return scores
 
 
-def _hits(db: apsw.Connection, found: Scored) -> list[Hit]:
-    """The chunks with all that a hit says, in the order found."""
+def hits(db: apsw.Connection, scores: Mapping[int, float]) -> dict[int, Hit]:
+    """The chunks that are there, with all that a hit says."""
     rows = db.execute(
         "SELECT c.id, c.document, d.collection, d.key, c.ordinal, d.chunk_count, p.text, d.metadata"
         " FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value"
         " CROSS JOIN documents d ON d.id = c.document CROSS JOIN passages p ON p.id = c.id",
-        (json.dumps([id for id, _ in found]),),
+        (json.dumps(list(scores)),),
     )
-    scores = dict(found)
     metadata: dict[int, Mapping[str, Any]] = {}
-    hits: dict[int, Hit] = {}
+    found: dict[int, Hit] = {}
     for id, document, collection, key, ordinal, chunk_count, text, tree in rows:
         if document not in metadata:
             metadata[document] = values.load(tree)
-        hits[id] = Hit(
+        found[id] = Hit(
             key=DocumentKey(values.unbind(collection), values.unbind(key)),
             ordinal=ordinal,
             chunk_count=chunk_count,
@@ -159,4 +164,4 @@ def _hits(db: apsw.Connection, found: Scored) -> list[Hit]:
             score=scores[id],
             metadata=metadata[document],
         )
-    return [hits[id] for id, _ in found]
+    return found

@@ -22,6 +22,7 @@ from tickertape.documents import (
 )
 from tickertape.stores.base import Counts, StoredDocument
 from tickertape.stores.sqlite import values
+from tickertape.stores.sqlite.signbits import Ids
 
 HEAD = (
     "id, collection, key, version, content_version, content_hash, chunk_count, deleted,"
@@ -38,6 +39,23 @@ def snapshot(db: apsw.Connection) -> Iterator[None]:
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+def last_id(db: apsw.Connection, table: str) -> int:
+    """The greatest id that the table ever gave out."""
+    return int(db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).get or 0)
+
+
+def log_is_cut(db: apsw.Connection, seen: int) -> bool:
+    """True where removals after ``seen``, the last one seen, are forgotten already."""
+    first = db.execute("SELECT min(id) FROM removals").get
+    return first is None or first > seen + 1
+
+
+def ids(db: apsw.Connection, sql: str, bindings: Sequence[Any]) -> Ids:
+    """Return the column ``id`` of a query, in one step of SQLite: each step waits for the GIL."""
+    listed = db.execute(f"SELECT group_concat(id) FROM ({sql})", tuple(bindings)).get
+    return np.fromstring(listed, dtype=np.int64, sep=",") if listed else np.zeros(0, np.int64)
 
 
 def probe(db: apsw.Connection) -> None:

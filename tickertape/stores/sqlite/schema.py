@@ -12,8 +12,9 @@ from pathlib import Path
 
 import apsw
 
+from tickertape.stores.sqlite import bm25
+
 VERSION = 1  # PRAGMA user_version
-TITLE_WEIGHT = 2.0  # of the FTS column made of title, company, ticker, against 1 of the passage
 
 DDL = """
 -- The heads. Versions are text ("number.offset"): a producer's own version may be any integer.
@@ -105,6 +106,7 @@ def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
     connection.set_busy_handler(wait)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-8000"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
+    bm25.register(connection)
     return connection
 
 
@@ -125,7 +127,7 @@ def create(connection: apsw.Connection) -> None:
         connection.execute(DDL)
         connection.execute(
             "INSERT INTO passages_fts (passages_fts, rank) VALUES ('rank', ?)",
-            (f"bm25(1.0, {TITLE_WEIGHT})",),
+            (bm25.RANK,),
         )
         connection.pragma("user_version", VERSION)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tickertape.documents import Applied, DocumentKey, Head, Operation, StoredSummary
 from tickertape.errors import OutageError
 from tickertape.settings import Settings
 from tickertape.stores.base import Counts, Hit, Query, StoredDocument
 from tickertape.stores.sqlite import read, write
-from tickertape.stores.sqlite.query import Searcher
+from tickertape.stores.sqlite.query import Searcher, hits
 from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
 
 FILE = "tickertape.db"
@@ -73,6 +73,14 @@ class SqliteStore:
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""
         return await self._open().read(self._searcher.search, query)
+
+    async def candidates(self, query: Query) -> Mapping[int, float]:
+        """Return scores by chunk id, best first."""
+        return await self._open().read(self._searcher.candidates, query)
+
+    async def hits(self, scores: Mapping[int, float]) -> dict[int, Hit]:
+        """Return the hits of these chunk ids; one that is not there any more is absent."""
+        return await self._open().read(hits, scores)
 
     async def count(self, collection: str | None = None) -> Counts:
         """Return how many documents and chunks there are."""
