@@ -17,6 +17,9 @@ DEPTH_MAX = 200  # levels as plain JSON; deeper trees are stored node by node
 DEEP = "nodes:"
 LEAF_CHARACTERS_MAX = 200  # a longer name or value is looked up by its digest
 
+NESTED = (dict, list, tuple, Mapping)
+ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 Node = tuple[int, Any, Any]  # index of the parent (-1: none), key in the parent, value
 
 
@@ -47,10 +50,11 @@ def dump(tree: Mapping[str, Any]) -> str:
     Raises:
         TypeError: it holds something that JSON does not have.
     """
-    nodes = _nodes(tree)
-    if _depth(nodes) <= DEPTH_MAX:
-        return json.dumps(dict(tree), separators=(",", ":"))
-    return _node_by_node(nodes)
+    if any(isinstance(value, NESTED) for value in tree.values()):
+        nodes = _nodes(tree)
+        if _depth(nodes) > DEPTH_MAX:
+            return _node_by_node(nodes)
+    return ENCODE(dict(tree))
 
 
 def load(text: str) -> dict[str, Any]:
@@ -73,12 +77,15 @@ def load(text: str) -> dict[str, Any]:
 
 def leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (dotted name, canonical value) of every leaf; a list's elements have its name."""
+    if not any(isinstance(value, NESTED) for value in tree.values()):
+        yield from ((short(name), canonical(value)) for name, value in tree.items())
+        return
     names: list[str] = []
     for parent, key, value in _nodes(tree):
         above = names[parent] if parent >= 0 else ""
         named = isinstance(key, str)
         names.append(f"{above}.{key}" if named and above else key if named else above)
-        if not isinstance(value, Mapping | list | tuple):
+        if not isinstance(value, NESTED):
             yield short(names[-1]), canonical(value)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import apsw
-import numpy as np
 
 from tickertape.documents import (
     Applied,
@@ -16,13 +16,13 @@ from tickertape.documents import (
     Operation,
     Origin,
     Put,
-    StoredChunk,
     StoredSummary,
     Touch,
     Version,
 )
 from tickertape.errors import InvalidRecord, PermanentError
-from tickertape.stores.sqlite import values
+from tickertape.stores.sqlite import bulk, values
+from tickertape.stores.sqlite.prepare import Prepared, prepare
 from tickertape.stores.sqlite.schema import transaction
 from tickertape.stores.sqlite.signbits import pack
 
@@ -38,50 +38,59 @@ OWN_FAULT = (
     ValueError,  # UnicodeError too
     OverflowError,
 )
-TITLE = ("title", "company", "ticker")
-
 Head = tuple[int, Version, bool]  # row id, version, deleted
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A chunk, ready to be inserted."""
-
-    chunk: StoredChunk
-    bits: bytes
-    vector: bytes
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A Put, checked and encoded before the database is locked."""
-
-    put: Put
-    rows: Sequence[Row]
-    dimension: int
-    metadata: str
-    fields: Sequence[tuple[str, str]]
-    title: str
-
-
 def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied | Exception]:
-    """Do the operations in order, all in one transaction, each in a savepoint."""
-    ready = [_prepared(operation) for operation in operations]
-    results: list[Applied | Exception] = []
+    """Do the operations in order, all in one transaction; one result each.
+
+    Most of them together (`bulk`); one by one, in a savepoint each, those of a key that comes
+    twice, deletes, and all of them where one is at fault.
+    """
+    ready = {number: _prepared(operation) for number, operation in enumerate(operations)}
+    counts = Counter(_key_of(operation) for operation in ready.values())
+    many = {
+        number: operation
+        for number, operation in ready.items()
+        if isinstance(operation, Prepared | Touch) and counts[_key_of(operation)] == 1
+    }
     with transaction(db):
-        for operation in ready:
-            db.execute("SAVEPOINT one")
-            try:
-                results.append(_apply_one(db, operation))
-            except OWN_FAULT as error:
-                db.execute("ROLLBACK TO one")
-                results.append(_permanent(error))
-            db.execute("RELEASE one")
+        results: dict[int, Applied | Exception] = dict(_together(db, many))
+        for number in ready.keys() - results.keys():
+            results[number] = _alone(db, ready[number])
         db.execute(
             "DELETE FROM removals WHERE id <= (SELECT max(id) FROM removals) - ?", (REMOVALS_MAX,)
         )
-    return results
+    return [results[number] for number in ready]
+
+
+def _together(
+    db: apsw.Connection, operations: Mapping[int, Prepared | Touch]
+) -> dict[int, Applied]:
+    """Do all, or nothing where one of them is at fault."""
+    if not operations:
+        return {}
+    db.execute("SAVEPOINT many")
+    try:
+        return bulk.apply(db, operations, partial(_space, db))
+    except (*OWN_FAULT, bulk.NotPlain):
+        db.execute("ROLLBACK TO many")
+        return {}
+    finally:
+        db.execute("RELEASE many")
+
+
+def _alone(
+    db: apsw.Connection, operation: Prepared | Touch | Delete | Exception
+) -> Applied | Exception:
+    db.execute("SAVEPOINT one")
+    try:
+        return _apply_one(db, operation)
+    except OWN_FAULT as error:
+        db.execute("ROLLBACK TO one")
+        return _permanent(error)
+    finally:
+        db.execute("RELEASE one")
 
 
 def expire(db: apsw.Connection, deleted_before: float) -> int:
@@ -115,33 +124,15 @@ def _prepared(operation: Operation) -> Prepared | Touch | Delete | Exception:
     if not isinstance(operation, Put):
         return operation
     try:
-        return _prepare(operation)
+        return prepare(operation)
     except OWN_FAULT as error:
         return _permanent(error)
 
 
-def _prepare(put: Put) -> Prepared:
-    metadata = put.document.metadata
-    rows: list[Row] = []
-    dimension = 0
-    if put.chunks:
-        dimension = len(put.chunks[0].vector)
-        for chunk in put.chunks:
-            _check_vector(chunk, dimension)
-        vectors = np.stack([chunk.vector for chunk in put.chunks]).astype(np.float32)
-        for chunk, vector, bits in zip(put.chunks, vectors, pack(vectors), strict=True):
-            rows.append(Row(chunk, bits.tobytes(), vector.tobytes(), values.words(chunk.text)))
-    title = " ".join(value for name in TITLE if isinstance(value := metadata.get(name), str))
-    fields = sorted(set(values.leaves(metadata)))
-    return Prepared(put, rows, dimension, values.dump(metadata), fields, values.words(title))
-
-
-def _check_vector(chunk: StoredChunk, dimension: int) -> None:
-    name = f"vector of chunk {chunk.ordinal}"
-    if chunk.vector.shape != (dimension,) or not dimension:
-        raise InvalidRecord(name, f"{dimension or 'some'} numbers", f"shape {chunk.vector.shape}")
-    if not np.isfinite(chunk.vector).all():
-        raise InvalidRecord(name, "finite numbers", "NaN or infinity")
+def _key_of(operation: Prepared | Touch | Delete | Exception) -> DocumentKey | None:
+    if isinstance(operation, Exception):
+        return None
+    return operation.put.document.key if isinstance(operation, Prepared) else operation.key
 
 
 def _apply_one(db: apsw.Connection, operation: Prepared | Touch | Delete | Exception) -> Applied:
@@ -181,7 +172,7 @@ def _put(db: apsw.Connection, prepared: Prepared, head: Head | None) -> None:
         document.origin,
         batch_id=document.batch_id,
         content_hash=put.content_hash,
-        chunk_count=len(prepared.rows),
+        chunk_count=len(put.chunks),
         source=document.source,
         model=put.model,
         metadata=prepared.metadata,
@@ -189,25 +180,23 @@ def _put(db: apsw.Connection, prepared: Prepared, head: Head | None) -> None:
     db.executemany(
         "INSERT INTO fields VALUES (?, ?, ?)", ((*field, row) for field in prepared.fields)
     )
-    if not prepared.rows:
+    if not put.chunks:
         return
-    space = _space(db, put.model, prepared.dimension)
-    for chunk in prepared.rows:
-        _insert_chunk(db, row, space, chunk, prepared.title)
-
-
-def _insert_chunk(db: apsw.Connection, document: int, space: int, row: Row, title: str) -> None:
-    chunk = row.chunk
-    db.execute(
-        'INSERT INTO chunks (document, ordinal, space, uuid, start, "end", bits)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (document, chunk.ordinal, space, chunk.id.bytes, chunk.start, chunk.end, row.bits),
-    )
-    id = db.last_insert_rowid()
-    db.execute("INSERT INTO passages VALUES (?, ?, ?)", (id, row.vector, values.bind(chunk.text)))
-    db.execute(
-        "INSERT INTO passages_fts (rowid, text, title) VALUES (?, ?, ?)", (id, row.words, title)
-    )
+    space = _space(db, put.model, prepared.vectors.shape[1])
+    rows = zip(put.chunks, prepared.vectors, pack(prepared.vectors), prepared.words, strict=True)
+    for chunk, vector, bits, words in rows:
+        db.execute(
+            'INSERT INTO chunks (document, ordinal, space, uuid, start, "end", bits)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row, chunk.ordinal, space, chunk.id.bytes, chunk.start, chunk.end, bits.tobytes()),
+        )
+        id = db.last_insert_rowid()
+        text = values.bind(chunk.text)
+        db.execute("INSERT INTO passages VALUES (?, ?, ?)", (id, vector.tobytes(), text))
+        db.execute(
+            "INSERT INTO passages_fts (rowid, text, title) VALUES (?, ?, ?)",
+            (id, words, prepared.title),
+        )
 
 
 def _delete(db: apsw.Connection, delete: Delete, head: Head | None) -> None:
@@ -231,7 +220,7 @@ def _write_head(
 ) -> int:
     """Write the head, less all that hung on the old one. Without a model it says deleted."""
     if head is not None:
-        _clear(db, head[0])
+        bulk.clear(db, [head[0]])
     return int(
         db.execute(
             "INSERT OR REPLACE INTO documents VALUES"
@@ -255,18 +244,6 @@ def _write_head(
             ),
         ).get
     )
-
-
-def _clear(db: apsw.Connection, document: int) -> None:
-    """Remove a document's chunks and fields from every table."""
-    for statement in (
-        "INSERT INTO removals (chunk) SELECT id FROM chunks WHERE document = ?",
-        "DELETE FROM passages_fts WHERE rowid IN (SELECT id FROM chunks WHERE document = ?)",
-        "DELETE FROM passages WHERE id IN (SELECT id FROM chunks WHERE document = ?)",
-        "DELETE FROM chunks WHERE document = ?",
-        "DELETE FROM fields WHERE document = ?",
-    ):
-        db.execute(statement, (document,))
 
 
 def _space(db: apsw.Connection, model: str, dimension: int) -> int:

@@ -1,0 +1,100 @@
+"""Operations done together leave what they leave one by one: every table, row for row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import apsw
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contract.store_kit import MODEL, delete, put, touch, version
+from tickertape.documents import Operation, Origin
+from tickertape.stores.sqlite import schema, write
+
+TABLES = ("documents", "fields", "spaces", "chunks", "passages", "summaries")
+WORDS = ("revenue rose", "profit\0fell", "naïve café", "guidance \ud800 cut", "")
+
+ids = st.sampled_from(("a", "b", "c\0", "d\udfff", "ü"))
+versions = st.integers(1, 4).map(version)
+trees = st.dictionaries(
+    st.sampled_from(("ticker", "title", "deep")),
+    st.sampled_from(("ACME", 3, None, "\ud800", {"more": [1, "x"]})),
+)
+texts = st.lists(st.sampled_from(WORDS[:-1]), max_size=3)
+models = st.sampled_from((MODEL, "other@fp32"))
+batches = st.sampled_from((None, "b", "\ud800"))
+
+
+@st.composite
+def puts(draw: st.DrawFn) -> Operation:
+    return put(
+        draw(ids),
+        *draw(texts),
+        at=draw(versions),
+        model=draw(models),
+        metadata=draw(trees),
+        batch_id=draw(batches),
+    )
+
+
+operations = st.one_of(
+    puts(),
+    st.builds(touch, ids, versions),
+    st.builds(touch, ids, versions, origin=st.just(Origin("t", 1, 2)), batch_id=batches),
+    st.builds(delete, ids, versions),
+)
+
+
+def connect(folder: Path) -> apsw.Connection:
+    made = schema.connect(folder / "one.db", lambda _: False)
+    schema.create(made)
+    return made
+
+
+def content(db: apsw.Connection) -> dict[str, list[Any]]:
+    """All rows; a chunk's row id says only which came first, a head's time nothing."""
+    found = {t: db.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in TABLES}
+    keys = {row[0]: row[1:3] for row in found["documents"]}
+    passages = {row[0]: row[1:] for row in found["passages"]}
+    return {
+        "documents": sorted(((*row[1:12], *row[13:]) for row in found["documents"]), key=repr),
+        "fields": sorted(((*row[:2], keys[row[2]]) for row in found["fields"]), key=repr),
+        "chunks": sorted(
+            ((keys[row[1]], row[2], row[4:], passages.pop(row[0])) for row in found["chunks"]),
+            key=repr,
+        ),
+        "left": list(passages.values()),
+        "searched": db.execute("SELECT count(*) FROM passages_fts").fetchall(),
+        "spaces": sorted(row[1:] for row in found["spaces"]),
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(operations, max_size=8), max_size=4))
+def test_together_and_one_by_one_are_the_same(windows: Sequence[Sequence[Operation]]) -> None:
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        together, alone = connect(Path(one)), connect(Path(other))
+        for window in windows:
+            results = write.apply(together, window)
+            with patch.object(write, "_together", return_value={}):
+                expected = write.apply(alone, window)
+            assert list(map(repr, results)) == list(map(repr, expected))
+        assert content(together) == content(alone)
+        together.close()
+        alone.close()
+
+
+def test_one_at_fault_fails_alone(tmp_path: Path) -> None:
+    db = connect(tmp_path)
+    good = [put(f"d{n}", "revenue rose") for n in range(5)]
+    other = put("other", "a", vectors=[np.ones(3, np.float32)])
+    results = write.apply(db, [*good[:2], other, *good[2:]])
+    failed = [number for number, result in enumerate(results) if isinstance(result, Exception)]
+    assert failed == [2]
+    assert db.execute("SELECT count(*) FROM documents").get == len(good)

@@ -1,0 +1,192 @@
+"""Many operations in a few statements, each of which SQLite works through without Python.
+
+One by one a document is some ten statements, and all of them hold the interpreter that the event
+loop and the tokeniser wait for. Here rows go in as JSON arrays and blobs, a statement a table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import apsw
+import numpy as np
+import orjson
+
+from tickertape.documents import Applied, DocumentKey, Touch, Version
+from tickertape.stores.sqlite.prepare import Prepared
+from tickertape.stores.sqlite.signbits import pack
+
+Operation = Prepared | Touch
+Head = tuple[int, Version]  # row id, version
+Space = Callable[[str, int], int]  # model and dimension -> id, made where it is new
+
+
+class NotPlain(Exception):
+    """A text is none that JSON can carry (a lone surrogate)."""
+
+
+def apply(
+    db: apsw.Connection, operations: Mapping[int, Operation], space: Space
+) -> dict[int, Applied]:
+    """Do the operations, of a key each; return what became of them, by the same numbers.
+
+    Call it in a savepoint: an error leaves some of it done.
+
+    Raises:
+        NotPlain: a text has to be bound as it is.
+    """
+    keys = {number: _target(operation).key for number, operation in operations.items()}
+    heads = _heads(db, keys)
+    results = dict.fromkeys(operations, Applied.APPLIED)
+    touches: list[tuple[Touch, int]] = []
+    puts: list[tuple[Prepared, int | None]] = []
+    for number, operation in operations.items():
+        head = heads.get(number)
+        if head is not None and _target(operation).version < head[1]:
+            results[number] = Applied.SUPERSEDED
+        elif isinstance(operation, Prepared):
+            puts.append((operation, None if head is None else head[0]))
+        elif head is not None:
+            touches.append((operation, head[0]))
+    _touch(db, touches)
+    _put(db, puts, space)
+    return results
+
+
+def clear(db: apsw.Connection, documents: Sequence[int]) -> None:
+    """Remove chunks and fields of documents from every table."""
+    ids = orjson.dumps(documents).decode()
+    chunks = "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?))"
+    for statement in (
+        f"INSERT INTO removals (chunk) {chunks}",
+        f"DELETE FROM passages_fts WHERE rowid IN ({chunks})",  # noqa: S608 -- constants
+        f"DELETE FROM passages WHERE id IN ({chunks})",  # noqa: S608 -- constants
+        "DELETE FROM chunks WHERE document IN (SELECT value FROM json_each(?))",
+        "DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))",
+    ):
+        db.execute(statement, (ids,))
+
+
+def _target(operation: Operation) -> Any:
+    return operation.put.document if isinstance(operation, Prepared) else operation
+
+
+def _heads(db: apsw.Connection, keys: Mapping[int, DocumentKey]) -> dict[int, Head]:
+    wanted = [[number, key.collection, key.id] for number, key in keys.items()]
+    found = db.execute(
+        "SELECT json_group_array(json_array(j.value ->> 0, d.id, d.version)) FROM json_each(?) j"
+        " CROSS JOIN documents d ON d.collection = j.value ->> 1 AND d.key = j.value ->> 2",
+        (_json(wanted),),
+    ).get
+    return {number: (id, Version.parse(text)) for number, id, text in orjson.loads(found)}
+
+
+def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, int]]) -> None:
+    bare: list[Any] = []
+    moved: list[Any] = []
+    for touch, row in touches:
+        version, origin = str(touch.version), touch.origin
+        if origin is None:
+            bare.append([row, version])
+        else:
+            place = [origin.topic, origin.partition, origin.offset, touch.batch_id]
+            moved.append([row, version, *place])
+    if bare:
+        db.execute(
+            "UPDATE documents SET version = j.value ->> 1 FROM json_each(?) j"
+            " WHERE documents.id = j.value ->> 0",
+            (_json(bare),),
+        )
+    if moved:
+        db.execute(
+            "UPDATE documents SET version = j.value ->> 1, topic = j.value ->> 2,"
+            ' "partition" = j.value ->> 3, "offset" = j.value ->> 4, batch_id = j.value ->> 5'
+            " FROM json_each(?) j WHERE documents.id = j.value ->> 0",
+            (_json(moved),),
+        )
+
+
+def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space: Space) -> None:
+    if not puts:
+        return
+    old = [row for _, row in puts if row is not None]
+    if old:
+        clear(db, old)
+    next_row = int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM documents").get)
+    now = time.time()
+    heads: list[Any] = []
+    fields: list[Any] = []
+    spaces: dict[tuple[str, int], list[tuple[Prepared, int]]] = {}
+    for prepared, row in puts:
+        if row is None:
+            row, next_row = next_row, next_row + 1
+        put, document = prepared.put, prepared.put.document
+        version = str(document.version)
+        heads.append(
+            [
+                *(row, document.key.collection, document.key.id, version, version),
+                *(put.content_hash, len(put.chunks), 0, document.origin.topic),
+                *(document.origin.partition, document.origin.offset, document.batch_id, now),
+                *(document.source, put.model, prepared.metadata),
+            ]
+        )
+        fields += [[*field, row] for field in prepared.fields]
+        if put.chunks:
+            where = (put.model, prepared.vectors.shape[1])
+            spaces.setdefault(where, []).append((prepared, row))
+    columns = ", ".join(f"value ->> {number}" for number in range(16))
+    db.execute(
+        f"INSERT OR REPLACE INTO documents SELECT {columns} FROM json_each(?)",  # noqa: S608
+        (_json(heads),),
+    )
+    if fields:
+        db.execute(
+            "INSERT INTO fields SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
+            (_json(fields),),
+        )
+    for (model, dimension), members in spaces.items():
+        _insert_chunks(db, space(model, dimension), members)
+
+
+def _insert_chunks(
+    db: apsw.Connection, space: int, members: Sequence[tuple[Prepared, int]]
+) -> None:
+    """Insert the chunks of documents whose vectors are of one space."""
+    first = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").get or 0
+    vectors = np.concatenate([prepared.vectors for prepared, _ in members])
+    bits = pack(vectors)
+    places: list[Any] = []
+    uuids: list[bytes] = []
+    texts: list[str] = []
+    words: list[Any] = []
+    for prepared, row in members:
+        for chunk, plain in zip(prepared.put.chunks, prepared.words, strict=True):
+            places.append([row, chunk.ordinal, chunk.start, chunk.end])
+            uuids.append(chunk.id.bytes)
+            texts.append(chunk.text)
+            words.append([plain, prepared.title])
+    db.execute(
+        'INSERT INTO chunks (id, document, ordinal, space, uuid, start, "end", bits)'
+        " SELECT ?1 + key + 1, value ->> 0, value ->> 1, ?2, substr(?3, key * 16 + 1, 16),"
+        " value ->> 2, value ->> 3, substr(?4, key * ?5 + 1, ?5) FROM json_each(?6)",
+        (first, space, b"".join(uuids), bits.tobytes(), bits[0].nbytes, _json(places)),
+    )
+    db.execute(
+        "INSERT INTO passages SELECT ?1 + key + 1, substr(?2, key * ?3 + 1, ?3), value"
+        " FROM json_each(?4)",
+        (first, vectors.tobytes(), vectors[0].nbytes, _json(texts)),
+    )
+    db.execute(
+        "INSERT INTO passages_fts (rowid, text, title)"
+        " SELECT ?1 + key + 1, value ->> 0, value ->> 1 FROM json_each(?2)",
+        (first, _json(words)),
+    )
+
+
+def _json(rows: Any) -> str:
+    try:
+        return orjson.dumps(rows).decode()
+    except TypeError as error:
+        raise NotPlain(str(error)) from None

@@ -1,0 +1,64 @@
+"""What is done with a Put before the database is locked: checked, and made ready to insert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tickertape.documents import Put, StoredChunk, Vectors
+from tickertape.errors import InvalidRecord
+from tickertape.stores.sqlite import values
+
+TITLE = ("title", "company", "ticker")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A Put: ``vectors`` as float32 [chunks, dimension], ``words`` as searched, a chunk each."""
+
+    put: Put
+    vectors: Vectors
+    words: Sequence[str]
+    metadata: str
+    fields: Sequence[tuple[str, str]]
+    title: str
+
+
+def prepare(put: Put) -> Prepared:
+    """Check and encode.
+
+    Raises:
+        InvalidRecord: vectors of different sizes, or with NaN or infinity.
+        TypeError: metadata that JSON cannot hold.
+    """
+    metadata = put.document.metadata
+    title = " ".join(value for name in TITLE if isinstance(value := metadata.get(name), str))
+    return Prepared(
+        put,
+        _vectors(put.chunks),
+        [values.words(chunk.text) for chunk in put.chunks],
+        values.dump(metadata) if metadata else "{}",
+        sorted(set(values.leaves(metadata))) if metadata else (),
+        values.words(title),
+    )
+
+
+def _vectors(chunks: Sequence[StoredChunk]) -> Vectors:
+    if not chunks:
+        return np.empty((0, 0), np.float32)
+    dimension = len(chunks[0].vector)
+    for chunk in chunks:
+        if chunk.vector.shape != (dimension,) or not dimension:
+            expected = f"{dimension or 'some'} numbers"
+            raise InvalidRecord(_name(chunk), expected, f"shape {chunk.vector.shape}")
+    vectors = np.array([chunk.vector for chunk in chunks], np.float32)
+    if not np.isfinite(vectors).all():
+        wrong = next(c for c in chunks if not np.isfinite(np.asarray(c.vector, np.float32)).all())
+        raise InvalidRecord(_name(wrong), "finite numbers", "NaN or infinity")
+    return vectors
+
+
+def _name(chunk: StoredChunk) -> str:
+    return f"vector of chunk {chunk.ordinal}"
