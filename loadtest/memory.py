@@ -41,7 +41,7 @@ WORDS = "Revenue rose by 4.2 percent in the quarter. "
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Resident memory when so many documents were done. ``plain``: only paragraphs were under way."""
+    """Resident memory at so many documents. ``plain``: only paragraphs were under way."""
 
     documents: int
     mb: float
