@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
+from tickertape.errors import OutageError, TransientError
+
 AGAIN_SECONDS = 1.0
+QUIET_SECONDS = 60.0  # an outage that goes on is told once in so long
 
 log = structlog.get_logger("tickertape.background")
 
 
 def spawn(name: str, make: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-    """Run ``make()`` as a task; after an exception, log it and run it again."""
+    """Run ``make()`` as a task; after an exception, log it and run it again.
+
+    An outage is one line, and no more while it goes on; what nobody expects has its traceback.
+    """
 
     async def keep() -> None:
+        told: tuple[str, float] = ("", 0.0)
         while True:
             try:
                 await make()
                 return
-            except Exception:
-                log.exception("failed", task=name)
+            except Exception as error:
+                now = time.monotonic()
+                if told[0] != str(error) or now - told[1] > QUIET_SECONDS:
+                    told = (str(error), now)
+                    known = isinstance(error, OutageError | TransientError)
+                    log.warning("failed", task=name, error=str(error), exc_info=not known)
             await asyncio.sleep(AGAIN_SECONDS)
 
     return asyncio.create_task(keep(), name=name)

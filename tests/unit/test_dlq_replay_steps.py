@@ -18,7 +18,7 @@ from tests.dlq_parts import (
     states,
     value,
 )
-from tickertape import topics
+from tickertape import metrics, topics
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State as ItemState
 from tickertape.delivery.record import Outgoing, Record
@@ -57,8 +57,10 @@ async def test_a_refused_record_stays_open_and_the_others_go_on(kafka: Kafka) ->
     for n in range(3):
         kafka.put(died(Record(TEXT, 0, n, b"d%d" % n, value(f"d{n}"), (), 1)), offset=n)
     kafka.publisher.refuse[b"d1"] = PermanentError("too large")
+    before = metrics.replayed.labels(TEXT)._value.get()
     totals = await kafka.replay()
     assert (totals.replayed, totals.failed) == (2, 1)
+    assert metrics.replayed.labels(TEXT)._value.get() == before + 2
     assert totals.results[1].error == "not replayed: too large"
     assert states(kafka.sent(SETTINGS.topic_batch_progress))["retrying"] == 2
     ((open_, _),) = await kafka.box().newest(ALL, 9)

@@ -15,7 +15,14 @@ from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.watermark import Leases
-from tickertape.errors import InvalidRecord, OutageError, Timeout, TooLarge, TransientError
+from tickertape.errors import (
+    InvalidRecord,
+    OutageError,
+    PermanentError,
+    Timeout,
+    TooLarge,
+    TransientError,
+)
 
 
 class Harness:
@@ -222,6 +229,30 @@ async def test_an_output_the_broker_never_takes_makes_the_record_dead():
     assert len(harness.to("t-dlq")) == 1
     assert harness.progress() == [("b", State.DEAD.value, 0, [[0, 1]])]
     assert harness.leases.committable("t", 0) == 1
+
+
+async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is(monkeypatch):
+    monkeypatch.setattr("tickertape.delivery.flow.CRASH_SECONDS", 0.0)
+    harness = Harness()
+    harness.refuse["t-dlq"] = TooLarge("over the topic's limit")
+    harness.handler = lambda works: [Failed(PermanentError("bad"))] * len(works)
+    harness.put(0, {"id": "k"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert harness.flow.records_in_flight == 1
+    assert harness.leases.committable("t", 0) == 0
+    harness.refuse.clear()
+    await harness.quiet()
+    assert harness.leases.committable("t", 0) == 1
+
+
+async def test_what_is_not_for_a_flow_is_over_without_its_agent():
+    harness = Harness(passes=lambda record: record.own)
+    for offset, headers in enumerate((((h.OWN, b"1"),), (), ((h.OWN, b"1"),))):
+        harness.put(offset, {"id": f"{offset}"}, key=b"%d" % offset, headers=headers)
+    await harness.quiet()
+    assert harness.windows == [[{"id": "1"}]]
+    assert harness.leases.committable("t", 0) == 3
 
 
 async def test_a_drain_is_bounded_and_what_was_cancelled_is_not_settled():

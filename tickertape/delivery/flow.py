@@ -404,7 +404,10 @@ class Flow(Generic[T]):
             entry, _, batch = decided[index]
             made, _ = self._follow(entry.record, Failed(error), batch)
             if await self._confirm([made]):
-                await self._confirm([[letters.remnant(letter) for letter in made]])
+                # Without one of them the record would be nowhere: better to try for ever.
+                remnants = [letters.remnant(letter) for letter in made]
+                if again := await self._confirm([remnants]):
+                    raise RuntimeError(f"a dead letter is refused: {again[0]}")
             if batch is not None and self.spec.part is not None:
                 origin = entry.record.origin
                 events = [e for e in events if e.origin != origin]

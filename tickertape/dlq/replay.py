@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from tickertape import topics
+from tickertape import metrics, topics
 from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State as ItemState
@@ -217,6 +217,9 @@ class Replayer:
         for state in (State.REPLAYED, State.PARKED):
             places = [step.letter.place for step in steps.values() if step.state is state]
             await self._note(marks.outgoing(self._marks, state, places))
+            if state is State.REPLAYED:
+                for place in places:
+                    metrics.replayed.labels(base_of(place.topic) or place.topic).inc()
 
     async def _note(self, records: Sequence[Outgoing]) -> None:
         """What is not noted is replayed again, which is harmless; but it is said."""
