@@ -114,28 +114,15 @@ def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> lis
     document = work.item
     assert isinstance(document, Document)
     now = time.time()
+    key = document.key.id.encode()
+    headers = [(h.OWN, b"1"), *h.trace(work.record.headers)]
+    count = len(result.chunks)
     return [
         Outgoing(
             topic,
-            document.key.id.encode(),
-            Embedding(
-                id=document.key.id,
-                original_text=chunk.text,
-                embedding=chunk.vector,
-                model_name=model,
-                timestamp=now,
-                embedding_dimension=len(chunk.vector),
-                processing_timestamp=now,
-                input_timestamp=document.timestamp,
-                input_source=document.source,
-                table_name=document.table_name,
-                chunk=chunk.ordinal,
-                chunk_count=len(result.chunks),
-                batch_id=document.batch_id,
-                version=str(document.version),
-                metadata=dict(document.metadata),
-            ).encode(),
-            [(h.OWN, b"1"), *h.trace(work.record.headers)],
+            key,
+            Embedding.encode_chunk(document, chunk, chunk_count=count, model=model, now=now),
+            headers,
         )
         for chunk in result.chunks
     ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
 from tickertape.delivery.record import Record
-from tickertape.documents import Document, DocumentKey, Vector, Version
+from tickertape.documents import Document, DocumentKey, StoredChunk, Version
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
 
@@ -25,7 +24,7 @@ class Embedding(Model):
 
     id: str
     original_text: str
-    embedding: Sequence[float] | Vector
+    embedding: list[float]
     model_name: str | None
     timestamp: float | None
     embedding_dimension: int
@@ -90,6 +89,31 @@ class Embedding(Model):
                 "version": self.version,
             },
             metadata=self.metadata,
+        )
+
+    @staticmethod
+    def encode_chunk(
+        document: Document, chunk: StoredChunk, *, chunk_count: int, model: str, now: float
+    ) -> bytes:
+        """Return the record of a chunk of ours, as `encode` would: there is one a passage."""
+        return to_json(
+            {
+                "id": document.key.id,
+                "original_text": chunk.text,
+                "embedding": chunk.vector,
+                "model_name": model,
+                "timestamp": now,
+                "embedding_dimension": len(chunk.vector),
+                "processing_timestamp": now,
+                "input_timestamp": document.timestamp,
+                "input_source": document.source,
+                "table_name": document.table_name,
+                "chunk": chunk.ordinal,
+                "chunk_count": chunk_count,
+                "batch_id": document.batch_id,
+                "version": str(document.version),
+            },
+            metadata=document.metadata,
         )
 
     def to_document(self, record: Record) -> Document:

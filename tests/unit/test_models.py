@@ -1,8 +1,10 @@
 """Each topic's record: every named field is written, and what is written reads as the same."""
 
 import json
+import uuid
 from datetime import UTC, datetime
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +25,14 @@ from models import (
 from tickertape import encode
 from tickertape.decode import Limits
 from tickertape.delivery.record import Record
-from tickertape.documents import Document, DocumentKey, Origin, Version, anonymous_id
+from tickertape.documents import (
+    Document,
+    DocumentKey,
+    Origin,
+    StoredChunk,
+    Version,
+    anonymous_id,
+)
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
 
 LIMITS = Limits()
@@ -271,6 +280,18 @@ class TestToDocument:
         incoming = record({"text": "t", "published": sent})
         document = FinancialDocument.decode(incoming, LIMITS).to_document(incoming)
         assert document.metadata == {"published": "2024-01-31"}
+
+    def test_our_own_chunk_reads_as_any_embedding_with_the_vector_unchanged(self):
+        vector = np.random.default_rng(1).standard_normal(384).astype(np.float32)
+        source = record({"id": "d", "text": "one two", "batch_id": "b", "metadata": {"a": 1}})
+        document = TextMessage.decode(source, Limits()).to_document(source)
+        chunk = StoredChunk(uuid.UUID(int=1), 1, "two", 4, 7, vector)
+        value = Embedding.encode_chunk(document, chunk, chunk_count=2, model="m", now=TS)
+        found = Embedding.decode(record(value), Limits())
+        assert np.array_equal(np.asarray(found.embedding, np.float32), vector)
+        assert orjson.loads(found.encode()) == orjson.loads(value) | {"embedding": found.embedding}
+        assert (found.chunk, found.chunk_count, found.original_text) == (1, 2, "two")
+        assert found.version == str(document.version)
 
     def test_an_embeddings_own_version_holds_its_offset(self):
         incoming = record({**LEAST[Embedding], "version": "1700000000000.42"})
