@@ -7,8 +7,8 @@ the machine does (measured first, from a backlog). Each document that is followe
 its own; from the moment it is handed to the producer, the worker's keyword search over HTTP is
 asked for that word until it answers with the document. At most `POLLS_MAX` searches are under
 way, with a rest between two for the same word, of a twentieth of the time so far. No more than a
-few documents a second are followed, because asking for all would be the load. ``inference_ms`` is one text by itself in
-the worker's engine, with nothing else running, measured in the same run.
+few documents a second are followed, because asking for all would be the load. ``inference_ms`` is
+one text by itself in the worker's engine, with nothing else running, measured in the same run.
 """
 
 from __future__ import annotations
