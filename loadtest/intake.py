@@ -68,6 +68,11 @@ class Intake:
         """Count records that were written by another way."""
         self._ends[partition] += records
 
+    @property
+    def written(self) -> int:
+        """How many records were written."""
+        return self._ends.total()
+
     async def committed(self) -> int:
         """Return how many of all records written so far are committed."""
         tps = [TopicPartition(self.topic, partition) for partition in self._ends]
@@ -77,7 +82,7 @@ class Intake:
 
     async def empty(self) -> None:
         """Wait until all is committed."""
-        deadline, wanted = time.monotonic() + WAIT_SECONDS_MAX, self._ends.total()
+        deadline, wanted = time.monotonic() + WAIT_SECONDS_MAX, self.written
         while (done := await self.committed()) < wanted:
             assert time.monotonic() < deadline, f"{wanted - done} of {wanted} are not committed"
             await asyncio.sleep(POLL_SECONDS)

@@ -8,6 +8,7 @@ import pytest
 
 from loadtest import figures
 from loadtest.corpus import Corpus
+from loadtest.scale import longest_gap
 
 
 def test_a_spread_is_median_least_and_most() -> None:
@@ -74,3 +75,11 @@ def test_no_two_texts_of_a_corpus_are_the_same() -> None:
     corpus = Corpus(["one", "two"])
     taken = [*corpus.take(50), *corpus.take(50)]
     assert len({text.id for text in taken}) == len({text.text for text in taken}) == 100
+
+
+def test_the_longest_gap_is_between_two_moments_and_counts_from_its_beginning() -> None:
+    progress = [(0.0, 0), (1.0, 5), (2.0, 5), (3.0, 5), (4.0, 9), (5.0, 9), (9.0, 9), (10.0, 10)]
+    assert longest_gap(progress, 0, 5) == 2
+    assert longest_gap(progress, 3, 5) == 2  # still without progress at 3, since 1
+    assert longest_gap(progress, 4, 10) == 5
+    assert longest_gap(progress, 0, 1) == 0
