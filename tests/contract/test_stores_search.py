@@ -74,6 +74,21 @@ async def test_dense_finds_what_brute_force_finds(store: Store) -> None:
         assert np.mean(recalls) >= RECALL_MIN, more
 
 
+async def test_dense_finds_what_brute_force_finds_among_wide_vectors(store: Store) -> None:
+    rows, size = 5000, 384
+    vectors = clustered(rows, rows // 60, size)
+    puts = [put(f"d{n}", f"t{n}", vectors=[vectors[n]]) for n in range(rows)]
+    for low in range(0, rows, 1000):
+        await store.apply(puts[low : low + 1000])
+    for limit in (10, 100):
+        recalls = []
+        for vector in clustered(20, rows // 60, size):
+            found = {int(hit.key.id[1:]) for hit in await dense(store, vector, limit)}
+            assert len(found) == limit
+            recalls.append(len(found & best(vectors, vector, limit, np.arange(rows))) / limit)
+        assert np.mean(recalls) >= RECALL_MIN, limit
+
+
 async def test_dense_score_is_the_cosine(store: Store) -> None:
     """Other embedders' vectors are not normalised; sizes that overflow float32 are no exception."""
     one = np.eye(4, dtype=np.float32)[0]

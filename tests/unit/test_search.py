@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.contract.store_kit import put, vector_of
+from tests.contract.store_kit import delete, put, vector_of, version
 from tickertape import search as module
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord, OutageError
@@ -233,3 +233,47 @@ def test_fusion_by_hand() -> None:
     assert list(scores)[:2] == ["2", "1"]
     equal = fuse("hybrid", [hit(1, 0.3), hit(2, 0.3)], [])
     assert [f.score for f in equal] == [0.5, 0.5]
+
+
+class Whole:
+    """A store without candidates."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.search = store.search
+
+
+async def test_candidates_give_the_hits_that_whole_lists_give(
+    store: SqliteStore, runner: Runner
+) -> None:
+    texts = {f"d{n}": [f"net profit w{n % 7} x{n % 5}", f"loss x{n % 3}"] for n in range(400)}
+    await fill(store, texts, metadata={"year": 2024})
+    whole: Any = Whole(store)
+    for request in (
+        SearchRequest("net profit w3", k=7),
+        SearchRequest("loss x1 w2", k=3, filters={"year": 2024}, collection="news"),
+        SearchRequest("unknown", k=3),
+    ):
+        expected = (await Search(whole, runner).search(request)).hits
+        found = (await Search(store, runner).search(request)).hits
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected])
+        for hit in found:  # ties may come in another order
+            assert (hit.text in texts[hit.key.id], hit.chunk_count) == (True, 2)
+            assert (hit.metadata, hit.key.collection) == ({"year": 2024}, "news")
+            assert hit.dense is not None or hit.keyword is not None
+
+
+async def test_passage_that_goes_between_score_and_reading_makes_room(
+    store: SqliteStore, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, TEXTS)
+    read = store.hits
+
+    async def later(scores: Any) -> Any:
+        monkeypatch.setattr(store, "hits", read)
+        await store.apply([delete("profit", version(2))])
+        return await read(scores)
+
+    monkeypatch.setattr(store, "hits", later)
+    found = (await Search(store, runner).search(SearchRequest("net profit rose", k=2))).hits
+    assert len(found) == 2
+    assert "profit" not in {hit.key.id for hit in found}

@@ -51,6 +51,37 @@ def test_nearest_are_those_of_least_distance(
     assert sorted(distances[found - 1]) == sorted(distances)[:count]
 
 
+@settings(deadline=None)
+@given(
+    rows=st.integers(1, 300),
+    dimension=st.integers(1, 200),
+    count=st.integers(1, 400),
+    seed=st.integers(0, 99),
+)
+def test_closer_are_those_whose_signs_go_best_with_the_vector(
+    rows: int, dimension: int, count: int, seed: int
+) -> None:
+    data = vectors(rows, dimension, seed)
+    query = vectors(1, dimension, seed + 1)[0]
+    some = np.flatnonzero(np.arange(rows) % 3 != 1) + 1
+    found = filled(data).closer(query, some, count)
+    assert len(found) == min(count, len(some))
+    assert (np.diff(found) > 0).all()
+    assert set(found.tolist()) <= set(some.tolist())
+    products = (data > 0) @ query
+    best = sorted(products[some - 1], reverse=True)[:count]
+    assert sorted(products[found - 1], reverse=True) == pytest.approx(best, abs=1e-4)
+
+
+def test_closer_passes_over_unknown_rows_and_takes_any_finite_number() -> None:
+    data = vectors(50, 64)
+    bits = filled(data)
+    huge = data[7] / np.abs(data[7]).max() * np.float32(3e38)
+    assert 8 in bits.closer(huge, np.array([3, 8, 900, 901]), 2)
+    assert bits.closer(huge, np.array([900, 901, 902]), 1).tolist() == []
+    assert len(bits.closer(huge * 0, np.arange(1, 51), 4)) == 4
+
+
 def test_more_rows_than_a_block_and_than_the_first_capacity() -> None:
     data = vectors(BLOCK + 77, 70)
     found = filled(data).nearest(data[BLOCK + 5], 1)

@@ -10,22 +10,65 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import numpy as np
 
 from tickertape.stores.sqlite import bm25, read
-from tickertape.stores.sqlite.signbits import Ids
+from tickertape.stores.sqlite.signbits import Ids, positions
 
 Scores = np.ndarray[Any, np.dtype[np.float32]]
 
+NONE: Ids = np.zeros(0, dtype=np.int64)
 POSTINGS_MAX = 8_000_000  # held by one process, 12 bytes each; the words not used longest go
 WORDS_MAX = 20_000
-STEP_MIN = 2_000  # new or removed chunks that are followed, whatever the size of the collection
+REMOVALS_HELD = 200_000  # 16 bytes each; a list that is further behind is read anew
+STEP_MIN = 2_000  # new chunks that are followed, whatever the size of the collection
 STEP_SHARE = 4  # and one for so many; where there are more, the list is read anew
 SPAN = 8  # ids for each posting, up to which scores are added up in one array over all ids
 SPAN_MIN = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """The end of the log of removals, read once for all words. The arrays are never written to.
+
+    ``first`` is the last removal before them: a list that is older cannot be followed.
+    """
+
+    first: int
+    last: int
+    ids: Ids  # of the removals, growing
+    chunks: Ids
+
+    def after(self, seen: int) -> Ids | None:
+        """The chunks removed after the removal ``seen``; None where that is too long ago."""
+        if seen < self.first:
+            return None
+        return self.chunks[np.searchsorted(self.ids, seen, side="right") :]
+
+    def followed(self, db: apsw.Connection, last: int) -> Removals:
+        """Return the log up to ``last``, the snapshot's end of it, cut to `REMOVALS_HELD`."""
+        if last <= self.last:
+            return self
+        if last - self.last > REMOVALS_HELD or read.log_is_cut(db, self.last):
+            return Removals(last, last, NONE, NONE)
+        bindings = (self.last, last)
+        new = read.ids(db, "SELECT id FROM removals WHERE id > ? AND id <= ? ORDER BY id", bindings)
+        gone = read.ids(
+            db,
+            "SELECT chunk AS id FROM (SELECT id, chunk FROM removals WHERE id > ? AND id <= ?"
+            " ORDER BY id)",
+            bindings,
+        )
+        ids, chunks = np.concatenate([self.ids, new]), np.concatenate([self.chunks, gone])
+        first = self.first
+        if len(ids) > REMOVALS_HELD:
+            first = int(ids[-REMOVALS_HELD - 1])
+            ids, chunks = ids[-REMOVALS_HELD:], chunks[-REMOVALS_HELD:]
+        return Removals(first, last, ids, chunks)
 
 
 class Word:
@@ -34,37 +77,34 @@ class Word:
     def __init__(self, text: str) -> None:
         self.match = f'"{text}"'
         self.lock = threading.Lock()
-        self.ids: Ids = np.zeros(0, dtype=np.int64)
+        self.ids = NONE
         self.impacts: Scores = np.zeros(0, dtype=np.float32)
-        self._chunk = self._removal = 0  # last ids seen
+        self._chunk = self._removal = 0  # last ids seen; a word that was never read is far behind
         self._read_at = 0  # last chunk id when the whole list was read
         self._known = False
 
-    def follow(self, db: apsw.Connection, chunk: int, removal: int) -> None:
-        """Bring the list up to the connection's snapshot, whose last ids these are."""
-        if not self._known or self._is_far(db, chunk, removal):
+    def follow(self, db: apsw.Connection, chunk: int, removals: Removals) -> None:
+        """Bring the list up to the connection's snapshot: ``chunk`` is the last id there."""
+        gone = removals.after(self._removal)
+        if gone is None or self._is_far(chunk):
             self._read(db)
             self._known, self._read_at = True, chunk
-            self._chunk, self._removal = chunk, removal
+            self._chunk, self._removal = chunk, removals.last
             return
         if chunk > self._chunk:
             self._add(db)
             self._chunk = chunk
-        if removal > self._removal:
-            gone = read.ids(db, "SELECT chunk AS id FROM removals WHERE id > ?", (self._removal,))
-            kept = np.isin(self.ids, gone, invert=True)
-            if not kept.all():
-                self.ids, self.impacts = self.ids[kept], self.impacts[kept]
-            self._removal = removal
+        if len(gone):
+            places = positions(self.ids, gone)
+            self.ids, self.impacts = np.delete(self.ids, places), np.delete(self.impacts, places)
+        self._removal = max(self._removal, removals.last)
 
-    def _is_far(self, db: apsw.Connection, chunk: int, removal: int) -> bool:
-        """True where reading the list anew is cheaper, or the only way."""
-        step = STEP_MIN + self._read_at // STEP_SHARE
-        if chunk - self._chunk > step or removal - self._removal > step:
+    def _is_far(self, chunk: int) -> bool:
+        """True where reading the list anew is cheaper than to follow, or it was never read."""
+        if not self._known or chunk - self._chunk > STEP_MIN + self._read_at // STEP_SHARE:
             return True
-        if chunk > 2 * self._read_at + STEP_MIN:  # the mean length may have moved far by now
-            return True
-        return removal > self._removal and read.log_is_cut(db, self._removal)
+        # The mean length may have moved far by now
+        return chunk > 2 * self._read_at + STEP_MIN
 
     def _read(self, db: apsw.Connection) -> None:
         """Read the whole list: FTS5's own score of the word alone, less its idf."""
@@ -91,6 +131,7 @@ class Postings:
 
     def __init__(self) -> None:
         self._words: OrderedDict[str, Word] = OrderedDict()
+        self._removals = Removals(0, 0, NONE, NONE)
         self._lock = threading.Lock()
 
     def scored(self, db: apsw.Connection, texts: Sequence[str]) -> tuple[Ids, Scores]:
@@ -100,10 +141,12 @@ class Postings:
         """
         words = self._get(texts)
         chunk, removal = read.last_id(db, "chunks"), read.last_id(db, "removals")
+        with self._lock:
+            removals = self._removals = self._removals.followed(db, removal)
         lists: list[tuple[Ids, Scores]] = []
         for word in words:
             with word.lock:
-                word.follow(db, chunk, removal)
+                word.follow(db, chunk, removals)
                 lists.append((word.ids, word.impacts))
         self._trim()
         having = [(word, *found) for word, found in zip(words, lists, strict=True) if len(found[0])]
@@ -144,7 +187,7 @@ def chunk_count(db: apsw.Connection, words: Sequence[Word]) -> int:
 def add_up(lists: Sequence[tuple[Ids, Scores]]) -> tuple[Ids, Scores]:
     """Add the scores of equal ids; each list's ids grow, and so do those returned."""
     if not lists:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        return NONE, np.zeros(0, dtype=np.float32)
     low = min(int(ids[0]) for ids, _ in lists)
     span = max(int(ids[-1]) for ids, _ in lists) - low + 1
     if span <= SPAN * sum(len(ids) for ids, _ in lists) + SPAN_MIN:
@@ -170,5 +213,5 @@ def _listed(
     ).fetchall()[0]
     ids, values = row
     if ids is None:
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
+        return NONE, np.zeros(0)
     return np.fromstring(ids, dtype=np.int64, sep=","), np.fromstring(values, sep=",")

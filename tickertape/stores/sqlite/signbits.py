@@ -66,10 +66,10 @@ class SignBits:
     def remove(self, ids: Ids) -> None:
         """Drop rows; an unknown id is passed over."""
         with self._lock:
-            positions = _positions(self._ids[: self._used], np.unique(ids))
-            positions = positions[self._live[positions]]
-            self._live[positions] = False
-            self._dead += len(positions)
+            places = positions(self._ids[: self._used], np.unique(ids))
+            places = places[self._live[places]]
+            self._live[places] = False
+            self._dead += len(places)
             if self._dead > CAPACITY_MIN + len(self) // 4:
                 kept = np.flatnonzero(self._live[: self._used])
                 self._move(kept, max(CAPACITY_MIN, len(kept) + len(kept) // 4))
@@ -84,7 +84,7 @@ class SignBits:
             dead = self._dead
         ids, live = ids[:used], live[:used]
         if among is not None:
-            chosen = _positions(ids, np.unique(among))
+            chosen = positions(ids, np.unique(among))
             columns, ids, live = columns[:, chosen], ids[chosen], live[chosen]
         distances = _distances(columns, pack(vector[np.newaxis])[0], len(ids))
         if dead:
@@ -103,7 +103,7 @@ class SignBits:
             return ids
         with self._lock:
             columns, held, used = self._columns, self._ids, self._used
-        places = _positions(held[:used], ids)
+        places = positions(held[:used], ids)
         products = _products(columns[:, places].T.copy().view(np.uint8), vector)
         best = np.argpartition(-products, min(count, len(places)) - 1)[:count]
         found: Ids = held[places[np.sort(best)]]
@@ -122,8 +122,8 @@ class SignBits:
         self._dead = int(len(kept) - np.count_nonzero(live))
 
 
-def _positions(ids: Ids, wanted: Ids) -> Ids:
-    """Where the wanted ids stand in the growing ``ids``; unknown ones are left out."""
+def positions(ids: Ids, wanted: Ids) -> Ids:
+    """Return where the wanted ids stand in the growing ``ids``; unknown ones are left out."""
     if not len(ids):
         return np.zeros(0, dtype=np.int64)
     places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
