@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import apsw
 import numpy as np
+import orjson
 
 from tickertape.documents import (
     DocumentKey,
@@ -65,9 +66,13 @@ def probe(db: apsw.Connection) -> None:
 
 def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
     """Return the heads there are."""
-    sql = f"SELECT {HEAD} FROM documents WHERE collection = ? AND key = ?"
-    found = (_head(row) for row in db.executemany(sql, map(_key, keys)))
-    return {head.key: head for head in found}
+    rows: Iterable[Sequence[Any]]
+    try:
+        rows = _together(db, keys)
+    except (apsw.SQLError, TypeError):  # a text that JSON cannot carry
+        sql = f"SELECT {HEAD} FROM documents WHERE collection = ? AND key = ?"
+        rows = db.executemany(sql, map(_key, keys))
+    return {head.key: head for head in map(_head, rows)}
 
 
 def written_by(db: apsw.Connection, topic: str, id: str) -> list[DocumentKey]:
@@ -126,6 +131,17 @@ def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[Document
         for collection, id, version, content_hash, result in db.executemany(sql, map(_key, keys))
     ]
     return {summary.key: summary for summary in found}
+
+
+def _together(db: apsw.Connection, keys: Sequence[DocumentKey]) -> list[list[Any]]:
+    """Heads by one statement and as one value: a row each would hold the interpreter."""
+    found = db.execute(
+        f"SELECT json_group_array(json_array({HEAD})) FROM documents WHERE (collection, key) IN"
+        " (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+        (orjson.dumps([[key.collection, key.id] for key in keys]).decode(),),
+    ).get
+    rows: list[list[Any]] = orjson.loads(found)
+    return rows
 
 
 def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
