@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import faust
 
@@ -18,6 +18,15 @@ class Model(faust.Record, abstract=True, serializer=None, include_metadata=False
     `InvalidRecord`, `TooLarge`), and ``encode()``, which writes every field of its topic.
     Faust neither coerces nor validates here: values are what `tickertape.decode` made of them.
     """
+
+    @classmethod
+    def build(cls, **fields: Any) -> Self:
+        """Make a record of all its fields, past Faust's descriptors: a tenth of its decoding,
+        to coerce and tag nothing.
+        """
+        made = cls.__new__(cls)
+        made.__dict__.update(fields)
+        return made
 
     def encode(self) -> bytes:
         """Return the record as JSON."""

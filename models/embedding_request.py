@@ -33,7 +33,7 @@ class EmbeddingRequest(Model):
     def decode(cls, record: Record, limits: Limits) -> EmbeddingRequest:
         """Read a record; a permanent error names what is wrong."""
         fields = Fields(record, limits)
-        return cls(
+        return cls.build(
             document_id=fields.id("document_id"),
             content=fields.text("content"),
             batch_id=fields.identifier("batch_id"),

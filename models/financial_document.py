@@ -34,7 +34,7 @@ class FinancialDocument(Model):
     def decode(cls, record: Record, limits: Limits) -> FinancialDocument:
         """Read a record; a permanent error names what is wrong."""
         fields = Fields(record, limits)
-        return cls(
+        return cls.build(
             id=fields.id(),
             text=fields.text("text"),
             timestamp=fields.timestamp(),

@@ -37,7 +37,7 @@ class SummaryRequest(Model):
     def of(cls, document: Document, content_hash: str | None = None) -> SummaryRequest:
         """Return the request to summarise a document."""
         origin = document.origin
-        return cls(
+        return cls.build(
             id=document.key.id,
             text=document.text,
             metadata=dict(document.metadata),
@@ -59,7 +59,7 @@ class SummaryRequest(Model):
         collection = fields.identifier("collection")
         if collection is None:
             raise InvalidRecord("collection", "a non-empty string")
-        return cls(
+        return cls.build(
             id=fields.id(),
             text=fields.text("text"),
             collection=collection,

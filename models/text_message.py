@@ -29,7 +29,7 @@ class TextMessage(Model):
     def decode(cls, record: Record, limits: Limits) -> TextMessage:
         """Read a record; a permanent error names what is wrong."""
         fields = Fields(record, limits)
-        return cls(
+        return cls.build(
             id=fields.id(),
             text=fields.text("text"),
             timestamp=fields.timestamp(),
