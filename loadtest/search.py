@@ -117,13 +117,16 @@ def _write(
         store = SqliteStore(Settings(data_dir=folder))
         await store.start()
         corpus, version = Corpus(sources), 0
+        parent = multiprocessing.parent_process()
+        assert parent is not None
         ready: list[Any] = []  # made before, so that what it costs to make them is not measured
         while not stop.is_set():
             if version < 2:
                 version += 1
                 ready = list(corpus.puts(0, min(documents, 5_000), version, prefix="live"))
             for low in range(0, len(ready), INGEST_WINDOW):
-                if stop.is_set():
+                if stop.is_set() or not parent.is_alive():
+                    stop.set()
                     break
                 window = ready[low : low + INGEST_WINDOW]
                 await store.heads([put.document.key for put in window])

@@ -20,9 +20,12 @@ from tickertape.stores.sqlite import bm25, read
 from tickertape.stores.sqlite.signbits import Ids, positions
 
 Scores = np.ndarray[Any, np.dtype[np.float32]]
+# At most K1 + 1: half precision orders all but what is as good as equal
+Impacts = np.ndarray[Any, np.dtype[np.float16]]
 
 NONE: Ids = np.zeros(0, dtype=np.int64)
-POSTINGS_MAX = 8_000_000  # held by one process, 12 bytes each; the words not used longest go
+POSTINGS_MAX = 16_000_000  # held by one process, 6 bytes each; the words not used longest go
+NARROW = np.iinfo(np.uint32).max  # ids up to here take 4 bytes
 WORDS_MAX = 20_000
 REMOVALS_HELD = 200_000  # 16 bytes each; a list that is further behind is read anew
 STEP_MIN = 2_000  # new chunks that are followed, whatever the size of the collection
@@ -78,7 +81,7 @@ class Word:
         self.match = f'"{text}"'
         self.lock = threading.Lock()
         self.ids = NONE
-        self.impacts: Scores = np.zeros(0, dtype=np.float32)
+        self.impacts: Impacts = np.zeros(0, dtype=np.float16)
         self._chunk = self._removal = 0  # last ids seen; a word that was never read is far behind
         self._read_at = 0  # last chunk id when the whole list was read
         self._known = False
@@ -110,7 +113,7 @@ class Word:
         """Read the whole list: FTS5's own score of the word alone, less its idf."""
         self.ids, scores = _listed(db, "-rank", "passages_fts MATCH ?", (self.match,))
         weight = bm25.idf(chunk_count(db, [self]), len(self.ids))
-        self.impacts = (scores / weight).astype(np.float32)
+        self.ids, self.impacts = _narrow(self.ids), (scores / weight).astype(np.float16)
 
     def _add(self, db: apsw.Connection) -> None:
         # Not by rank: FTS5 goes through the word's whole list to know its idf.
@@ -121,8 +124,8 @@ class Word:
             (self.match, self._chunk),
         )
         if len(ids):
-            self.ids = np.concatenate([self.ids, ids])
-            self.impacts = np.concatenate([self.impacts, impacts.astype(np.float32)])
+            self.ids = np.concatenate([self.ids, _narrow(ids)])
+            self.impacts = np.concatenate([self.impacts, impacts.astype(np.float16)])
 
 
 class Postings:
@@ -143,7 +146,7 @@ class Postings:
         chunk, removal = read.last_id(db, "chunks"), read.last_id(db, "removals")
         with self._lock:
             removals = self._removals = self._removals.followed(db, removal)
-        lists: list[tuple[Ids, Scores]] = []
+        lists: list[tuple[Ids, Impacts]] = []
         for word in words:
             with word.lock:
                 word.follow(db, chunk, removals)
@@ -167,6 +170,12 @@ class Postings:
             held = sum(len(word.ids) for word in self._words.values())
             while self._words and (held > POSTINGS_MAX or len(self._words) > WORDS_MAX):
                 held -= len(self._words.popitem(last=False)[1].ids)
+
+
+def _narrow(ids: Ids) -> Ids:
+    """The growing ids in four bytes each, where they fit."""
+    fits = not len(ids) or ids[-1] <= NARROW
+    return ids.astype(np.uint32) if fits else ids
 
 
 def weight(chunks: int, ids: Ids) -> np.float32:
@@ -193,7 +202,7 @@ def add_up(lists: Sequence[tuple[Ids, Scores]]) -> tuple[Ids, Scores]:
     if span <= SPAN * sum(len(ids) for ids, _ in lists) + SPAN_MIN:
         sums = np.zeros(span, dtype=np.float32)
         for ids, scores in lists:
-            sums[ids - low] += scores
+            sums[ids - ids.dtype.type(low)] += scores
         places = np.flatnonzero(sums)
         return places + low, sums[places]
     all_ids, inverse = np.unique(np.concatenate([ids for ids, _ in lists]), return_inverse=True)
