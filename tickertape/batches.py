@@ -22,6 +22,7 @@ from tickertape.background import spawn
 from tickertape.delivery import headers as h
 from tickertape.settings import Settings
 
+FETCH_WAIT_MS = 5000  # data ends the wait
 BATCHES_MAX = 20_000
 FINISHED = frozenset({"completed", "failed"})
 STATUSES = FINISHED | {"queued", "processing"}
@@ -117,6 +118,7 @@ class BatchReader:
             bootstrap_servers=self._settings.bootstrap,
             client_id=f"{self._settings.app_id}-batches",
             group_id=None,  # all partitions, and no commits
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             auto_offset_reset="earliest",
         )
         await consumer.start()

@@ -58,6 +58,8 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         # over: 9 s by default.
         "broker.session.timeout.ms": 5000,
         "broker.heartbeat.interval.ms": 500,
+        # A record into the controller's log every half second, to say that there is nothing.
+        "metadata.max.idle.interval.ms": 5000,
         "num.network.threads": 2,
         "num.io.threads": 4,
         "background.threads": 2,

@@ -32,6 +32,7 @@ POLL_RECORDS = 200
 POLL_MS = 200
 COMMIT_SECONDS = 0.5
 FETCH_BYTES_MAX = 4 * 2**20
+FETCH_WAIT_MS = 1500  # an idle fetch costs as much as one that brings something
 PARTITION_BYTES_MAX = 64 * 1024
 
 log = structlog.get_logger("tickertape.retries")
@@ -75,6 +76,7 @@ class RetryReader:
             auto_offset_reset="earliest",
             max_poll_records=POLL_RECORDS,
             fetch_max_bytes=FETCH_BYTES_MAX,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=PARTITION_BYTES_MAX,
             session_timeout_ms=round(settings.session_timeout_seconds * 1000),
             heartbeat_interval_ms=1_000,
