@@ -180,6 +180,12 @@ class Settings(BaseSettings):
         validation_alias=_env("TICKERTAPE_EMBEDDING_MODEL", "EMBEDDING_MODEL"),
         description="Name of a sentence-transformers model, or a folder.",
     )
+    engine: Literal["auto", "onnx", "openvino"] = Field(
+        "auto",
+        validation_alias=_env("TICKERTAPE_ENGINE"),
+        description="What runs the model. auto: openvino on a CPU where it is installed and, for "
+        "int8, export-model has made its model; else onnx.",
+    )
     precision: Literal["auto", "fp32", "int8"] = Field(
         "auto",
         validation_alias=_env("TICKERTAPE_PRECISION"),

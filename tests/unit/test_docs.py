@@ -21,7 +21,10 @@ from tickertape.settings import Settings
 from web.bodies import DocumentBody
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/runbook.md", "docs/stores.md")
+PAGES = (
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md"),
+    *("docs/runbook.md", "docs/stores.md", "docs/engines.md"),
+)
 ELSEWHERE = {"TICKERTAPE_CONFIG"}  # read before there are settings
 IMAGE_BYTES_MAX = 300_000
 

@@ -268,9 +268,8 @@ def test_pooling_is_as_defined(
 ) -> None:
     """Against the definition, from the token vectors of single, unpadded texts."""
     folder = tiny_model(tmp_path / "mine", pooling=pooling, normalize=normalize)
-    embedder = load(
-        settings.model_copy(update={"embedding_model": str(folder), "precision": "fp32"})
-    )
+    own = {"embedding_model": str(folder), "engine": "onnx", "precision": "fp32"}
+    embedder = load(settings.model_copy(update=own))
     table, weights = _weights(folder)
     ids = [[4, 5], [8, 6, 7, 4, 5], []]
     expected = []

@@ -216,3 +216,31 @@ async def test_starting_twice_makes_one_thread(runner: Runner) -> None:
     await runner.start()
     names = [t.name for t in threading.enumerate() if t.name == "inference"]
     assert len(names) == 1
+
+
+class Laned(Fake):
+    """One that is best given two batches at a time."""
+
+    lanes = 2
+
+
+async def test_as_many_batches_run_at_a_time_as_the_embedder_has_lanes() -> None:
+    fake = Laned()
+    runner = Runner(fake, batch_tokens=12)
+    await runner.start()
+    fake.gate.clear()
+    sequences = [[n] * 10 for n in range(1, 9)]
+    call = asyncio.create_task(runner.embed(sequences))
+    for _ in range(2):
+        await asyncio.to_thread(fake.begun.acquire)
+    await queued(runner, 6)
+    assert sorted(fake.batches) == [[1], [2]]
+    assert not fake.begun.acquire(blocking=False)
+    fake.gate.set()
+    assert (await call).tolist() == [[n, 10] for n in range(1, 9)]
+    assert (runner.counters.batches, runner.counters.texts) == (8, 8)
+    with pytest.raises(InvalidRecord):
+        await runner.embed([[1], [BAD], [2]])
+    await runner.stop()
+    assert fake.closed == 1
+    assert not [t for t in threading.enumerate() if t.name == "inference"]

@@ -37,6 +37,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "stores": ("sqlite, other", ("sqlite", "other")),
     "offline": ("1", True),
     "embedding_model": ("all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2"),
+    "engine": ("openvino", "openvino"),
     "precision": ("fp32", "fp32"),
     "device": ("cuda", "cuda"),
     "threads": ("3", 3),

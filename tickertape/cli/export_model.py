@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tickertape.embed import device
+from tickertape.embed import choice
 from tickertape.embed.export import ensure
 from tickertape.errors import TickertapeError
 from tickertape.settings import Settings, load
 
 
 def run(
-    settings: Settings, *, force: bool = False, if_missing: bool = False, quiet: bool = False
+    settings: Settings,
+    *,
+    force: bool = False,
+    if_missing: bool = False,
+    quiet: bool = False,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
     """Put the configured model into the cache; return what is there now.
 
     Args:
-        settings: Its ``embedding_model`` and ``precision`` say which.
+        settings: Its ``embedding_model``, ``engine`` and ``precision`` say which.
         force: Export even if it is cached.
         if_missing: Take the hub's ready ONNX file where there is one, which needs no torch.
         quiet: Print no progress.
+        calibration: Texts for OpenVINO's int8, a line each.
 
     Raises:
         StartError: one line that says why not.
     """
-    precision = device.precision(settings, device.choose(settings))
+    precision = choice.choose(settings).precision
     steps: list[str] = []
 
     def say(line: str) -> None:
@@ -35,7 +42,9 @@ def run(
         if not quiet:
             click.echo(line, err=True)
 
-    model = ensure(settings, precision, force=force, ask_hub=if_missing, say=say)
+    model = ensure(
+        settings, precision, force=force, ask_hub=if_missing, calibration=calibration, say=say
+    )
     manifest = model.manifest
     return {
         "model": manifest.name,
@@ -51,13 +60,28 @@ def run(
 @click.command("export-model")
 @click.argument("name", required=False)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "int8"]), help="Of the weights.")
+@click.option(
+    "--engine", type=click.Choice(["auto", "onnx", "openvino"]), help="What is to run it."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Texts for OpenVINO's int8, one a line; our samples if absent.",
+)
 @click.option("--force", is_flag=True, help="Export even if the model is cached.")
 @click.option(
     "--if-missing", is_flag=True, help="Only if it is not cached; the hub's ONNX file is enough."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    name: str | None, precision: str | None, force: bool, if_missing: bool, as_json: bool
+    name: str | None,
+    precision: str | None,
+    engine: str | None,
+    calibration: Path | None,
+    force: bool,
+    if_missing: bool,
+    as_json: bool,
 ) -> None:
     """Export an embedding model to ONNX and put it into the cache.
 
@@ -66,8 +90,10 @@ def command(
     if force and if_missing:
         raise click.UsageError("--force and --if-missing exclude each other")
     try:
-        settings = load(embedding_model=name, precision=precision)
-        result = run(settings, force=force, if_missing=if_missing, quiet=as_json)
+        settings = load(embedding_model=name, precision=precision, engine=engine)
+        result = run(
+            settings, force=force, if_missing=if_missing, quiet=as_json, calibration=calibration
+        )
     except TickertapeError as error:
         raise click.ClickException(str(error)) from None
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from importlib import import_module
 
-from tickertape.embed import device, models
+from tickertape.embed import choice, models
 from tickertape.embed.base import Embedder
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
@@ -13,32 +13,35 @@ from tickertape.settings import Settings
 log = logging.getLogger(__name__)
 
 # name -> "module:Class"; a class takes (Model, *, device, threads).
-ENGINES = {"onnx": "tickertape.embed.onnx:OnnxEmbedder"}
+ENGINES = {
+    "onnx": "tickertape.embed.onnx:OnnxEmbedder",
+    "openvino": "tickertape.embed.openvino:OpenVinoEmbedder",
+}
 
 
-def load(settings: Settings, engine: str = "onnx") -> Embedder:
+def load(settings: Settings) -> Embedder:
     """Find the configured model (it may be fetched from the hub) and load it. Blocks: seconds.
 
     Raises:
         ModelMissing: no model, and the line says what to run.
-        StartError: the model, or the device that was asked for, cannot be used.
+        StartError: the model, the engine or the device asked for cannot be used.
     """
-    target = device.choose(settings)
+    chosen = choice.choose(settings)
     try:
-        return _build(settings, engine, target)
+        return _build(settings, chosen)
     except ModelMissing:
         raise
     except StartError as error:
-        if target == "cpu" or settings.device == "cuda":
+        if chosen.device == "cpu" or settings.device == "cuda":
             raise
         # onnxruntime-gpu offers CUDA on a machine without a GPU or its libraries, too.
         log.warning("CUDA cannot be used, the CPU is: %s", error)
-        return _build(settings, engine, "cpu")
+        return _build(settings, choice.choose(settings, "cpu"))
 
 
-def _build(settings: Settings, engine: str, target: device.Device) -> Embedder:
-    model = models.find(settings, device.precision(settings, target))
-    module, _, name = ENGINES[engine].partition(":")
+def _build(settings: Settings, chosen: choice.Choice) -> Embedder:
+    model = models.find(settings, chosen.precision)
+    module, _, name = ENGINES[chosen.engine].partition(":")
     build = getattr(import_module(module), name)
-    embedder: Embedder = build(model, device=target, threads=settings.threads)
+    embedder: Embedder = build(model, device=chosen.device, threads=settings.threads)
     return embedder

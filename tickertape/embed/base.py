@@ -32,7 +32,10 @@ class Tokens:
 
 
 class Embedder(Protocol):
-    """One loaded model. Every method may be called from any thread."""
+    """One loaded model. Every method may be called from any thread.
+
+    One that is at its best with several batches at a time says so by ``lanes`` (see `lanes`).
+    """
 
     name: str  # the published name, e.g. sentence-transformers/all-MiniLM-L6-v2
     precision: str  # fp32, int8, ...
@@ -53,3 +56,8 @@ class Embedder(Protocol):
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""
+
+
+def lanes(embedder: Embedder) -> int:
+    """Return how many batches the embedder is best given at a time; 1 where it does not say."""
+    return int(getattr(embedder, "lanes", 1))

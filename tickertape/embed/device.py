@@ -1,4 +1,4 @@
-"""Which device the model runs on, and in which precision."""
+"""Which device the model runs on."""
 
 from __future__ import annotations
 
@@ -30,10 +30,3 @@ def choose(settings: Settings) -> Device:
             )
         return "cuda"
     return "cuda" if settings.precision != "int8" and cuda_available() else "cpu"
-
-
-def precision(settings: Settings, device: Device) -> str:
-    """Return the precision that the settings mean on this device: auto is int8 on a CPU."""
-    if settings.precision != "auto":
-        return settings.precision
-    return "fp32" if device == "cuda" else "int8"

@@ -25,6 +25,8 @@ class Engine(ABC):
     Engines raise what their libraries raise; here it becomes our errors.
     """
 
+    lanes = 1  # batches that are best run at a time; `open` may say more
+
     def __init__(self, model: Model, *, device: str = "cpu", threads: int = 0) -> None:
         """Load the model.
 

@@ -6,10 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
-from tickertape.embed import hub, models
+from tickertape.embed import calibrate, hub, models
 from tickertape.embed.cache import Cache
 from tickertape.embed.export_env import ExportEnv, Say
-from tickertape.embed.manifest import Model
+from tickertape.embed.manifest import CALIBRATED_INT8, Model
 from tickertape.errors import StartError
 from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
 
@@ -26,15 +26,18 @@ def ensure(
     *,
     force: bool = False,
     ask_hub: bool = False,
+    calibration: Path | None = None,
     say: Say = print,
 ) -> Model:
     """Return the configured model from the cache, exported first where it is not there.
 
     Args:
         settings: ``embedding_model`` is a model's name on the hub, or a folder.
-        precision: ``fp32`` or ``int8``; int8 is made from fp32, which stays too.
+        precision: ``fp32``, ``int8`` or ``int8-calibrated``; those are made from fp32, which
+            stays too.
         force: Export even if it is cached.
         ask_hub: Before exporting, try the hub's ready ONNX file, which needs no torch.
+        calibration: A file with a text a line for int8-calibrated; unset: our samples.
         say: Called with a line on each step.
 
     Raises:
@@ -54,6 +57,8 @@ def ensure(
             full = _export(settings, cache, revision, say)
         if precision == "fp32":
             return full
+        if precision == CALIBRATED_INT8:
+            return calibrate.ensure(settings, cache, full, calibration, say)
         say("making the int8 model")
         return models.add_int8(cache, full)
 

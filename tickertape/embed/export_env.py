@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +30,10 @@ REQUIREMENTS = (
 class ExportEnv:
     """The environment in ``folder``; made when first needed, and again where a try broke off."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, requirements: Sequence[str] = REQUIREMENTS) -> None:
+        """``requirements`` are what it always has installed; by default, what exporting takes."""
         self.folder = folder.absolute()
+        self.requirements = requirements
         self.log = self.folder.with_name(f"{folder.name}.log")
         scripts = "Scripts" if os.name == "nt" else "bin"
         self.python = self.folder / scripts / "python"
@@ -41,7 +44,7 @@ class ExportEnv:
         Raises:
             StartError: it cannot be made; the log has all of pip's output.
         """
-        wanted = [*REQUIREMENTS, *more]
+        wanted = [*self.requirements, *more]
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder.with_name(f"{self.folder.name}.lock")):
             self.log.write_text("", "utf-8")
@@ -52,7 +55,9 @@ class ExportEnv:
             installed = done.read_text("utf-8").splitlines() if done.is_file() else []
             if set(wanted) <= set(installed):
                 return
-            say("installing torch, transformers and optimum (several GB, some minutes)")
+            size = "several GB" if self.requirements is REQUIREMENTS else "about 700 MB"
+            names = ", ".join(re.split("[<>=]", each)[0] for each in self.requirements)
+            say(f"installing {names} ({size}, some minutes)")
             pip = [str(self.python), "-m", "pip", "install", "--progress-bar", "off", *wanted]
             self._run(pip, say)
             done.write_text("\n".join(dict.fromkeys([*installed, *wanted])), "utf-8")

@@ -17,6 +17,10 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 MODEL_DATA = "model.onnx_data"  # weights of a model over 2 GB lie in a file of their own
+CALIBRATED = "model.xml"  # OpenVINO's own format, its numbers are in the file beside it
+CALIBRATED_DATA = "model.bin"
+CALIBRATED_INT8 = "int8-calibrated"  # its folder, and how its precision begins
+GRAPHS = (MODEL, CALIBRATED)
 TOKENIZER = "tokenizer.json"
 FORMAT = 1
 
@@ -50,10 +54,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A complete model on disk: `MODEL`, `TOKENIZER` and the manifest in one folder."""
+    """A complete model on disk: its graph, `TOKENIZER` and the manifest in one folder."""
 
     folder: Path
     manifest: Manifest
+
+    @property
+    def graph(self) -> Path:
+        """The file to load: `MODEL`, or `CALIBRATED`."""
+        names = (name for name in GRAPHS if name in self.manifest.files)
+        return self.folder / next(names, MODEL)
 
 
 def write(folder: Path, manifest: Manifest) -> Model:
@@ -78,7 +88,8 @@ def read(folder: Path) -> Model:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadManifest(f"{folder}: {type(error).__name__}: {error}") from None
     changed = [name for name, digest in manifest.files.items() if found[name] != digest]
-    if changed or not {MODEL, TOKENIZER} <= found.keys() or manifest.pooling not in POOLINGS:
+    whole = TOKENIZER in found and any(name in found for name in GRAPHS)
+    if changed or not whole or manifest.pooling not in POOLINGS:
         raise BadManifest(f"{folder}: not as its manifest says: {', '.join(changed) or MANIFEST}")
     return Model(folder, manifest)
 

@@ -14,7 +14,16 @@ from pathlib import Path
 
 from tickertape.embed import hub, layout
 from tickertape.embed.cache import Cache
-from tickertape.embed.manifest import MODEL, MODEL_DATA, TOKENIZER, Manifest, Model, digests
+from tickertape.embed.manifest import (
+    CALIBRATED_DATA,
+    CALIBRATED_INT8,
+    MODEL,
+    MODEL_DATA,
+    TOKENIZER,
+    Manifest,
+    Model,
+    digests,
+)
 from tickertape.embed.quantize import quantize
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
@@ -23,7 +32,9 @@ log = logging.getLogger(__name__)
 
 
 def find(settings: Settings, precision: str) -> Model:
-    """Return the configured model in this precision (``fp32`` or ``int8``); may take minutes.
+    """Return the configured model in this precision; may take minutes.
+
+    fp32 and int8 are made where they are not cached; int8-calibrated is not, it takes an export.
 
     Raises:
         ModelMissing: it is not cached, and the hub did not give it; says what to run.
@@ -35,6 +46,11 @@ def find(settings: Settings, precision: str) -> Model:
     found = cache.get(name, precision, revision)
     if found is not None:
         return found
+    if precision == CALIBRATED_INT8:
+        raise ModelMissing(
+            f"{name} is not in {settings.model_cache} as {precision}: run "
+            f"`faust -A app export-model {name} --engine openvino`"
+        )
     with cache.lock(name):
         # Another worker may have made it while this one waited.
         found = cache.get(name, precision, revision)
@@ -85,6 +101,24 @@ def add_int8(cache: Cache, full: Model) -> Model:
         return replace(full.manifest, precision="int8", files=_files(target))
 
     return cache.put(full.manifest.name, "int8", make)
+
+
+def add_calibrated(cache: Cache, full: Model, folder: Path) -> Model:
+    """Cache the calibrated int8 model in ``folder``. Call it under the lock.
+
+    Its precision, and so the identity of its vectors, ends in a digest of its numbers: what was
+    calibrated with other texts gives other vectors.
+    """
+
+    def make(target: Path) -> Manifest:
+        shutil.copyfile(full.folder / TOKENIZER, target / TOKENIZER)
+        for path in folder.iterdir():
+            shutil.copyfile(path, target / path.name)
+        files = _files(target)
+        mark = files[CALIBRATED_DATA][:8]
+        return replace(full.manifest, precision=f"{CALIBRATED_INT8}-{mark}", files=files)
+
+    return cache.put(full.manifest.name, CALIBRATED_INT8, make)
 
 
 def fetch(cache: Cache, name: str) -> Model:

@@ -6,7 +6,6 @@ import numpy as np
 import onnxruntime as ort
 
 from tickertape.embed.engine import Engine, Hidden
-from tickertape.embed.manifest import MODEL
 from tickertape.embed.tokens import Ids
 from tickertape.errors import StartError
 
@@ -16,7 +15,7 @@ class OnnxEmbedder(Engine):
 
     def open(self, device: str, threads: int) -> None:
         """Start the session on ``device``, ``cpu`` or ``cuda``."""
-        session = _session(str(self.model.folder / MODEL), device, threads)
+        session = _session(str(self.model.graph), device, threads)
         self._inputs = {put.name for put in session.get_inputs()}
         self._output = _token_output(session, self.identity, self.dimension)
         self._session: ort.InferenceSession | None = session

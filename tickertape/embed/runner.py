@@ -1,8 +1,9 @@
-"""The model behind an async front: one inference thread, fed in batches by priority.
+"""The model behind an async front: a thread for each of its lanes, fed in batches by priority.
 
 A call's sequences are cut into batches (`tickertape.batching`). Batches of searches overtake
 those of ingestion; between two of the same kind it is first come, first served. A batch that
-runs is never interrupted, so a search waits for one batch at most.
+runs is never interrupted, so a search waits for one batch at most. Most engines have one lane;
+where several batches at a time are faster, the engine has more.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ import numpy as np
 
 from tickertape.batching import padded, plan
 from tickertape.documents import Vector, Vectors
-from tickertape.embed.base import Embedder, Tokens
+from tickertape.embed.base import Embedder, Tokens, lanes
 from tickertape.errors import TransientError
 
 log = logging.getLogger(__name__)
 
-URGENT, NORMAL, LAST = 0, 1, 2  # LAST is the end of the thread's work
+URGENT, NORMAL, LAST = 0, 1, 2  # LAST is the end of a thread's work
 
 
 @dataclass(slots=True)
 class Counters:
     """What the runner did since it was made. ``tokens`` and ``padded_tokens`` count special ones;
-    ``busy_seconds`` is time in the model."""
+    ``busy_seconds`` is time in the model, of all lanes together."""
 
     texts: int = 0
     tokens: int = 0
@@ -82,7 +83,8 @@ class Runner:
             queue.PriorityQueue()
         )
         self._order = 0
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._counting = threading.Lock()  # of the counters, and of what is left of a call
         self._tokenizers: ThreadPoolExecutor | None = None
 
     @property
@@ -93,7 +95,7 @@ class Runner:
     @property
     def running(self) -> bool:
         """True between `start` and `stop`."""
-        return self._thread is not None
+        return bool(self._threads)
 
     @property
     def limit(self) -> int:
@@ -102,24 +104,30 @@ class Runner:
 
     async def start(self) -> None:
         """Start the threads."""
-        if self._thread is not None:
+        if self._threads:
             return
         # Two, so that a search is tokenised beside a large window.
         self._tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenize")
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name="inference", daemon=True)
+            for _ in range(lanes(self.embedder))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def stop(self) -> None:
         """Cancel what is queued, let the running batch end, close the embedder. Safe twice."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        threads, self._threads = self._threads, []
+        if not threads:
             return
         for call in self._drop_queued():
             call.over = True
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 call.loop.call_soon_threadsafe(call.future.cancel)
-        self._put(LAST, None, [])
-        await asyncio.to_thread(thread.join)
+        for _ in threads:
+            self._put(LAST, None, [])
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
         if self._tokenizers is not None:
             self._tokenizers.shutdown(wait=False, cancel_futures=True)
         self.embedder.close()
@@ -160,7 +168,7 @@ class Runner:
         return vector
 
     def _check_running(self) -> None:
-        if self._thread is None:
+        if not self._threads:
             raise TransientError("the embedding runner is not running", dependency="embedder")
 
     def _put(self, priority: int, call: _Call | None, indices: list[int]) -> None:
@@ -177,7 +185,7 @@ class Runner:
         return list(calls.values())
 
     def _work(self) -> None:
-        """The inference thread. Whatever a batch raises goes to its caller; the thread lives."""
+        """An inference thread. Whatever a batch raises goes to its caller; the thread lives."""
         while True:
             _, _, call, indices = self._queue.get()
             if call is None:
@@ -187,12 +195,15 @@ class Runner:
             try:
                 call.vectors[indices] = self._infer([call.sequences[i] for i in indices])
             except BaseException as error:
-                self.counters.failed_batches += 1
+                with self._counting:
+                    self.counters.failed_batches += 1
                 log.warning("a batch of %d failed: %s", len(indices), error)
                 call.settle(error if isinstance(error, Exception) else TransientError(repr(error)))
                 continue
-            call.left -= 1
-            if call.left == 0:
+            with self._counting:
+                call.left -= 1
+                done = call.left == 0
+            if done:
                 call.settle(None)
 
     def _infer(self, batch: list[Sequence[int]]) -> Vectors:
@@ -201,9 +212,10 @@ class Runner:
         try:
             return self.embedder.encode(batch)
         finally:
-            counters = self.counters
-            counters.busy_seconds += time.perf_counter() - begun
-            counters.batches += 1
-            counters.texts += len(batch)
-            counters.tokens += sum(lengths)
-            counters.padded_tokens += padded(lengths)
+            with self._counting:
+                counters = self.counters
+                counters.busy_seconds += time.perf_counter() - begun
+                counters.batches += 1
+                counters.texts += len(batch)
+                counters.tokens += sum(lengths)
+                counters.padded_tokens += padded(lengths)

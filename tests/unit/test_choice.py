@@ -1,0 +1,172 @@
+"""What auto means, and which engine, precision and device go together."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.tiny_model import tiny_model
+from tickertape.embed import calibrate, choice, device, load, manifest, models
+from tickertape.embed.cache import Cache
+from tickertape.embed.choice import Choice, choose
+from tickertape.embed.manifest import CALIBRATED, CALIBRATED_INT8, MODEL, TOKENIZER, Manifest
+from tickertape.errors import ModelMissing, StartError
+from tickertape.settings import Settings
+
+ONNX_INT8 = Choice("onnx", "int8", "cpu")
+ONNX_FP32 = Choice("onnx", "fp32", "cpu")
+OPENVINO_INT8 = Choice("openvino", CALIBRATED_INT8, "cpu")
+OPENVINO_FP32 = Choice("openvino", "fp32", "cpu")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    source = tiny_model(tmp_path / "tiny")
+    return Settings(embedding_model=str(source), data_dir=tmp_path / "data", offline=True)
+
+
+@pytest.fixture
+def calibrated(settings: Settings) -> Path:
+    """A model in the place of a calibrated one; what is in it, the choice does not ask."""
+    full = models.find(settings, "fp32")
+
+    def make(folder: Path) -> Manifest:
+        shutil.copyfile(full.folder / MODEL, folder / CALIBRATED)
+        shutil.copyfile(full.folder / TOKENIZER, folder / TOKENIZER)
+        files = manifest.digests(folder, [CALIBRATED, TOKENIZER])
+        return replace(full.manifest, precision=CALIBRATED_INT8, files=files)
+
+    cache = Cache(settings.model_cache)
+    return cache.put(full.manifest.name, CALIBRATED_INT8, make).folder
+
+
+def of(settings: Settings, **more: str) -> Choice:
+    return choose(settings.model_copy(update=more))
+
+
+def test_without_the_extra_all_is_as_it_was(
+    settings: Settings, calibrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "find_spec", lambda _: None)
+    assert [of(settings, precision=p) for p in ("auto", "int8")] == [ONNX_INT8] * 2
+    assert of(settings, precision="fp32") == ONNX_FP32
+    with pytest.raises(StartError, match=r"TICKERTAPE_ENGINE: openvino is not installed.*pip"):
+        of(settings, engine="openvino")
+
+
+def test_installing_the_extra_changes_no_vectors_by_itself(settings: Settings) -> None:
+    assert choice.installed()
+    assert [of(settings, precision=p) for p in ("auto", "int8")] == [ONNX_INT8] * 2
+    assert of(settings, precision="fp32") == OPENVINO_FP32  # the same identity
+
+
+def test_the_calibrated_model_is_taken_once_it_is_made(
+    settings: Settings, calibrated: Path
+) -> None:
+    assert [of(settings, precision=p) for p in ("auto", "int8")] == [OPENVINO_INT8] * 2
+    assert of(settings, precision="fp32") == OPENVINO_FP32
+    (calibrated / CALIBRATED).write_bytes(b"cut short")
+    assert of(settings) == ONNX_INT8
+
+
+def test_a_named_engine_is_taken(settings: Settings, calibrated: Path) -> None:
+    assert of(settings, engine="onnx") == ONNX_INT8
+    assert of(settings, engine="onnx", precision="fp32") == ONNX_FP32
+    assert of(settings, engine="openvino") == OPENVINO_INT8
+    assert of(settings, engine="openvino", precision="fp32") == OPENVINO_FP32
+
+
+def test_openvino_and_cuda_exclude_each_other(settings: Settings) -> None:
+    with pytest.raises(StartError, match="TICKERTAPE_ENGINE: openvino runs on the CPU"):
+        of(settings, engine="openvino", device="cuda")
+
+
+def test_a_gpu_is_taken_first_and_needs_onnx(
+    settings: Settings, calibrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tickertape.embed.onnx.cuda_available", lambda: True)
+    assert of(settings) == Choice("onnx", "fp32", "cuda")
+    assert of(settings, precision="int8") == OPENVINO_INT8
+    assert of(settings, engine="openvino") == OPENVINO_INT8
+    assert device.choose(settings) == "cuda"
+    assert choose(settings, "cpu") == OPENVINO_INT8  # where CUDA turned out not to start
+
+
+def test_a_calibrated_model_that_is_not_made_says_what_to_run(settings: Settings) -> None:
+    with pytest.raises(ModelMissing, match=r"export-model .* --engine openvino"):
+        load(settings.model_copy(update={"engine": "openvino"}))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("tokens_max", [12, 9])
+def test_fp32_gives_the_same_in_both_engines(pooling: str, tokens_max: int, tmp_path: Path) -> None:
+    source = tiny_model(tmp_path / "tiny", pooling=pooling, tokens_max=tokens_max)
+    settings = Settings(embedding_model=str(source), data_dir=tmp_path / "data", precision="fp32")
+    vectors, identities = [], set()
+    for engine in ("onnx", "openvino"):
+        embedder = load(settings.model_copy(update={"engine": engine}))
+        longest = tokens_max - embedder.special_tokens
+        ids = [[4, 5, 6][: 1 + n % 3] for n in range(19)] + [[4] * longest]
+        vectors.append(embedder.encode(ids))
+        identities.add(embedder.identity)
+        embedder.close()
+    assert len(identities) == 1
+    assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.9999
+    assert vectors[0].shape == (20, 16)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=0.02)
+
+
+PROBE = """
+import socket, sys
+def no(*_, **__): raise AssertionError("network")
+socket.socket.connect = socket.getaddrinfo = no
+from tickertape.embed.openvino import OpenVinoEmbedder
+import openvino.tools.ovc
+found = [n for n in sys.modules if n.startswith("openvino_telemetry") and sys.modules[n]]
+print(found, openvino.tools.ovc.telemetry_utils.tm.__name__)
+"""
+
+
+def test_openvinos_telemetry_is_never_imported(tmp_path: Path) -> None:
+    """In a process and a home of its own: nothing is sent, and no consent file is written."""
+    env = {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE], env=env, capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "[] openvino.tools.ovc.telemetry_stub\n", run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_calibrations_have_other_identities(settings: Settings, tmp_path: Path) -> None:
+    full = models.find(settings, "fp32")
+    cache = Cache(settings.model_cache)
+    identities = set()
+    for numbers in (b"one", b"two", b"one"):
+        (tmp_path / "made").mkdir(exist_ok=True)
+        (tmp_path / "made" / CALIBRATED).write_bytes(b"<net/>")
+        (tmp_path / "made" / "model.bin").write_bytes(numbers)
+        made = models.add_calibrated(cache, full, tmp_path / "made")
+        assert cache.get(full.manifest.name, CALIBRATED_INT8) == made
+        identities.add(made.manifest.identity)
+    assert len(identities) == 2
+    assert all("@int8-calibrated-" in each for each in identities)
+
+
+def test_calibration_texts_are_ours_or_yours(tmp_path: Path) -> None:
+    ours = calibrate.texts()
+    assert len(ours) > calibrate.TEXTS + 100
+    assert ours == calibrate.texts()
+    own = tmp_path / "own.txt"
+    own.write_text("\n".join(f"text {n}\n" for n in range(25)), "utf-8")
+    assert sorted(calibrate.texts(own)) == sorted(f"text {n}" for n in range(25))
+    own.write_text("only one\n", "utf-8")
+    with pytest.raises(StartError, match="expected 20 texts at least, one a line, got 1"):
+        calibrate.texts(own)
+    with pytest.raises(StartError, match="No such file"):
+        calibrate.texts(tmp_path / "none")
