@@ -41,6 +41,7 @@ SINGLE_TEXTS = 100
 POLLS_MAX = 4
 REST_SECONDS_MIN = 0.003
 REST_PART = 0.05
+CEILING = "loadtest.throughput.ceiling_job"
 FOUND_SECONDS_MAX = 60.0
 SETTLE_SECONDS = 2.0
 
@@ -114,7 +115,7 @@ async def measure(options: argparse.Namespace) -> Report:
 async def _inference(bench: Bench, corpus: Corpus, worker: Worker) -> float:
     """Return the milliseconds of one text in the worker's engine, tokenising not counted."""
     say("one inference")
-    job = await Job.start(sys.executable, "loadtest.throughput.ceiling_job", env=bench.env)
+    job = await Job.start(sys.executable, CEILING, env=bench.env, folder=bench.folder)
     try:
         single, texts = Ceiling(job), corpus.take(SINGLE_TEXTS)
         with usage.stopped(worker.process.pid):

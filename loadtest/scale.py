@@ -137,7 +137,7 @@ async def _settled(into: Intake, workers: list[Worker]) -> None:
     async def shared() -> bool:
         flows = await asyncio.gather(*(worker.flow("text") for worker in workers))
         parts = [flow["partitions"] for flow in flows]
-        return min(parts) > 0 and sum(parts) == partitions
+        return bool(min(parts) > 0 and sum(parts) == partitions)
 
     await until(shared, f"{len(workers)} workers to share {partitions} partitions")
 

@@ -1,6 +1,6 @@
 """Documents a second: Tickertape beside its own ceiling and beside what people use instead.
 
-``python -m loadtest.throughput [--rounds 5] [--seconds 12] [--lengths mixed short long] [--json]``
+``python -m loadtest.throughput [--peers] [--rounds 5] [--seconds 12] [--json]``
 
 Legs, over the same paragraphs, one after the other in rounds, every other round backwards:
 
@@ -9,7 +9,8 @@ Legs, over the same paragraphs, one after the other in rounds, every other round
 - sentence_transformers: `encode` at the batch size that was best on this machine just before;
 - tutorial: an aiokafka consumer, one message at a time: encode, insert into SQLite, commit;
 - tickertape: a worker, from Kafka to its store, until the last offset is committed. The records
-  are in Kafka before its clock starts.
+  are in Kafka before its clock starts;
+- with ``--peers``: others, where they can be installed (`loadtest.throughput.peers`).
 
 While one runs, the others are stopped. The broker runs all the time; what it uses while no leg
 needs it is told. Ratios are medians over rounds; a round's two figures are seconds apart. CPU
@@ -22,9 +23,10 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from loadtest import figures, machine, processes, usage
@@ -41,6 +43,7 @@ from loadtest.throughput.legs import (
     Used,
     offline,
 )
+from loadtest.throughput.peers import peers
 from tests.fixtures_model import model_settings
 from tickertape.embed.export import CARRIER, CARRIER_MODULE
 from tickertape.embed.export_env import ExportEnv
@@ -65,6 +68,7 @@ class Bed:
     ceiling: Ceiling
     worker: Tickertape
     into: Intake
+    missing: Mapping[str, str]  # peers that cannot be had, and why
 
     async def run(self, leg: Leg, corpus: Corpus, documents: int) -> Used:
         """Run one leg while the worker, which alone would do anything, is stopped."""
@@ -74,6 +78,7 @@ class Bed:
         with usage.stopped(self.worker.pid):
             used = await leg.run(texts)
         await asyncio.sleep(SETTLE_SECONDS)
+        await self.worker.worker.ready()  # a leg that took too long has cost it its partitions
         return used
 
 
@@ -84,7 +89,7 @@ async def measure(options: argparse.Namespace) -> Report:
         processes.broker() as broker,
         processes.bench(broker, **SESSION) as bench,
         intake(bench) as into,
-        _legs(bench, into) as bed,
+        _legs(bench, into, options.peers) as bed,
     ):
         idle = await _idle_broker(bed)
         encode = next(leg for leg in bed.legs if isinstance(leg, Encode))
@@ -112,35 +117,39 @@ async def measure(options: argparse.Namespace) -> Report:
         "peak_mb": peaks,
         "idle_broker_cpu": idle,
         "by_length": found,
+        "peers_missing": dict(bed.missing),
         "ok": all(main["ratios"][name]["median"] >= least for name, least in targets.items()),
     }
 
 
 @asynccontextmanager
-async def _legs(bench: Bench, into: Intake) -> AsyncIterator[Bed]:
+async def _legs(bench: Bench, into: Intake, with_peers: bool) -> AsyncIterator[Bed]:
     """Start all, and stop them at the end."""
     environment = ExportEnv(model_settings().data_dir / "export-env")
     await asyncio.to_thread(environment.ensure, say, (CARRIER, CLIENT))
     say("starting the legs")
     worker = await bench.worker()
-    jobs: list[Job] = []
+    module = "loadtest.throughput.encode_job"
+    async with AsyncExitStack() as stack:
 
-    async def peer() -> Job:
-        return await Job.start(
-            environment.python, "loadtest.throughput.encode_job", CARRIER_MODULE, env=offline()
-        )
+        async def job(python: Path | str, name: str, *args: str, env: Mapping[str, str]) -> Job:
+            made = await Job.start(python, name, *args, env=env, folder=bench.folder)
+            stack.push_async_callback(made.stop)
+            return made
 
-    try:
-        jobs.append(
-            await Job.start(sys.executable, "loadtest.throughput.ceiling_job", env=bench.env)
+        ceiling = Ceiling(
+            await job(sys.executable, "loadtest.throughput.ceiling_job", env=bench.env)
         )
-        jobs += [await peer(), await peer()]
-        ceiling, ours = Ceiling(jobs[0]), Tickertape(worker, into)
-        legs = (ceiling, Encode(jobs[1]), Tutorial(jobs[2], into), ours)
-        yield Bed(legs, ceiling, ours, into)
-    finally:
-        for job in jobs:
-            await job.stop()
+        encode = Encode(await job(environment.python, module, CARRIER_MODULE, env=offline()))
+        tutorial = Tutorial(
+            await job(environment.python, module, CARRIER_MODULE, env=offline()), into
+        )
+        ours = Tickertape(worker, into)
+        others: Sequence[Leg] = ()
+        missing: dict[str, str] = {}
+        if with_peers:
+            others, missing = await stack.enter_async_context(peers(into))
+        yield Bed((ceiling, encode, tutorial, *others, ours), ceiling, ours, into, missing)
 
 
 async def _rounds(bed: Bed, corpus: Corpus, lengths: str, options: argparse.Namespace) -> Rounds:
@@ -223,11 +232,14 @@ def lines(report: Report) -> Iterator[str]:
             yield f"  {name} {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
     peaks = ", ".join(f"{name} {mb} MB" for name, mb in report["peak_mb"].items())
     yield f"peak memory: {peaks}"
+    for name, why in report["peers_missing"].items():
+        yield f"without {name}: {why}"
     yield "targets: " + ", ".join(f"{name} {least}" for name, least in report["targets"].items())
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
+    parser.add_argument("--peers", action="store_true", help="infinity and Pathway as well")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each run (default 12)")
     parser.add_argument(

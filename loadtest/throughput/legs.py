@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -43,25 +44,36 @@ class Used:
 class Job:
     """A process that serves commands (`loadtest.throughput.serve`)."""
 
-    def __init__(self, process: Process, name: str) -> None:
+    def __init__(self, process: Process, log: Path | None) -> None:
         self._process = process
-        self._name = name
+        self._log = log
 
     @classmethod
     async def start(
-        cls, python: Path | str, module: str, *args: str, env: Mapping[str, str]
+        cls,
+        python: Path | str,
+        module: str,
+        *args: str,
+        env: Mapping[str, str],
+        folder: Path | None = None,
     ) -> Job:
-        """Start a module from the root and wait until it has loaded its model."""
+        """Start a module from the root and wait until it has loaded its model.
+
+        ``folder`` is where its log goes; without one that goes to stderr.
+        """
         clean = {k: v for k, v in env.items() if not k.startswith(("PYTHONPATH", "VIRTUAL"))}
-        process = await asyncio.create_subprocess_exec(
-            *(str(python), "-m", module, *args),
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=ANSWER_BYTES,
-            cwd=ROOT,
-            env=clean,
-        )
-        job = cls(process, module)
+        log = folder / f"{unique(module.rpartition('.')[2])}.log" if folder else None
+        with log.open("wb") if log else contextlib.nullcontext() as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(str(python), "-m", module, *args),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=errors,
+                limit=ANSWER_BYTES,
+                cwd=ROOT,
+                env=clean,
+            )
+        job = cls(process, log)
         await job._answer(START_SECONDS_MAX)
         return job
 
@@ -80,7 +92,7 @@ class Job:
     async def _answer(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), seconds)
-        assert line, f"{self._name} has ended: see above"
+        assert line, f"a leg has ended: see {self._log or 'above'}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -160,39 +172,43 @@ class Encode(Leg):
         return self._job.pid
 
 
-class Tutorial(Leg):
-    """What the common tutorial does, from a topic of one partition."""
-
-    name = "tutorial"
+class TopicLeg(Leg):
+    """A process that takes all from a topic of its own, of one partition."""
 
     def __init__(self, job: Job, into: Intake) -> None:
         self._job = job
         self._into = into
-        self._topic = unique("tutorial")
-        self._new = True
 
     async def run(self, texts: Sequence[Text]) -> Used:
-        bench = self._into.bench
-        if self._new:
-            await create_topic(bench.broker.bootstrap, self._topic)
-            self._new = False
-        for batch in batches(self._topic, texts, len(texts)):
-            await bench.send_batch(self._topic, 0, batch)
+        bench, topic = self._into.bench, unique(self.name)
+        await create_topic(bench.broker.bootstrap, topic)
+        for batch in batches(topic, texts, len(texts)):
+            await bench.send_batch(topic, 0, batch)
         broker = await asyncio.to_thread(self._into.broker_pid)
         before = usage.cpu_seconds(broker)
         found = await self._job.do(
             "consume",
             brokers=bench.broker.bootstrap,
-            topic=self._topic,
+            topic=topic,
             count=len(texts),
-            database=str(bench.folder / "tutorial.sqlite3"),
+            database=str(bench.folder / f"{self.name}.sqlite3"),
         )
         used = usage.cpu_seconds(broker) - before
         return Used(len(texts), found["seconds"], found["cpu"], used)
 
+    async def stop(self) -> None:
+        """End the process."""
+        await self._job.stop()
+
     @property
     def pid(self) -> int:
         return self._job.pid
+
+
+class Tutorial(TopicLeg):
+    """What the common tutorial does."""
+
+    name = "tutorial"
 
 
 class Tickertape(Leg):
