@@ -218,7 +218,7 @@ class Settings(BaseSettings):
         description="Tokens a chunk repeats of the one before, in whole sentences where they fit.",
     )
     batch_tokens: int = Field(
-        1024,
+        512,
         ge=16,
         validation_alias=_env("TICKERTAPE_BATCH_TOKENS"),
         description="Budget of padded tokens of one inference.",
