@@ -146,10 +146,11 @@ class Flow(Generic[T]):
 
     # What the worker calls
 
-    def put(self, records: Iterable[Record], lease: Lease) -> None:
-        """Take records of one partition over, in their order."""
+    def put(self, records: Iterable[Record], lease: Lease) -> int:
+        """Take records of one partition over, in their order; return how many are for the flow."""
+        before = self._records
         if not self._accepting:
-            return
+            return 0
         for record in records:
             if not lease.deliver(record.offset):
                 continue
@@ -159,7 +160,9 @@ class Flow(Generic[T]):
             self._queue.put(Entry(record, lease))
             self._records += 1
             self._bytes += record.size
+        taken = self._records - before
         self._wake()
+        return taken
 
     @property
     def wants_hold(self) -> bool:
