@@ -4,8 +4,8 @@
 
 Legs, over the same paragraphs, one after the other in rounds, every other round backwards:
 
-- ceiling: the engine, file and batch budget of the worker in a bare loop, over texts that are
-  tokenised and sorted by length before the clock starts;
+- ceiling: the engine, file, batch budget and lanes of the worker and nothing around them, over
+  texts that are tokenised before the clock starts;
 - sentence_transformers: `encode` at the batch size that was best on this machine just before;
 - tutorial: an aiokafka consumer, one message at a time: encode, insert into SQLite, commit;
 - tickertape: a worker, from Kafka to its store, until the last offset is committed. The records
@@ -34,6 +34,7 @@ from loadtest.corpus import LENGTHS, Corpus, add_data
 from loadtest.intake import SESSION, Intake, intake
 from loadtest.processes import Bench, Report, say
 from loadtest.throughput.legs import (
+    BATCH_SIZES,
     Ceiling,
     Encode,
     Job,
@@ -95,9 +96,7 @@ async def measure(options: argparse.Namespace) -> Report:
         encode = next(leg for leg in bed.legs if isinstance(leg, Encode))
         for lengths in options.lengths:
             corpus = Corpus.read(options.data, lengths)
-            say(f"{lengths}: trying batch sizes")
-            with usage.stopped(bed.worker.pid):
-                sizes = await encode.choose(corpus.take(WARM_DOCUMENTS))
+            sizes = await _batch_sizes(bed, encode, corpus)
             rounds = await _rounds(bed, corpus, lengths, options)
             found[lengths] = await _summary(bed, corpus, rounds)
             found[lengths]["batch_sizes"] = sizes
@@ -150,6 +149,18 @@ async def _legs(bench: Bench, into: Intake, with_peers: bool) -> AsyncIterator[B
         if with_peers:
             others, missing = await stack.enter_async_context(peers(into))
         yield Bed((ceiling, encode, tutorial, *others, ours), ceiling, ours, into, missing)
+
+
+async def _batch_sizes(bed: Bed, encode: Encode, corpus: Corpus) -> dict[int, float]:
+    """Try each and keep the best; return each one's documents a second."""
+    found = {}
+    await bed.run(encode, corpus, WARM_DOCUMENTS // 4)
+    for size in BATCH_SIZES:
+        say(f"sentence-transformers in batches of {size}")
+        encode.batch_size = size
+        found[size] = round((await bed.run(encode, corpus, WARM_DOCUMENTS)).per_second, 1)
+    encode.batch_size = max(found, key=lambda size: found[size])
+    return found
 
 
 async def _rounds(bed: Bed, corpus: Corpus, lengths: str, options: argparse.Namespace) -> Rounds:

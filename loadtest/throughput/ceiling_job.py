@@ -1,6 +1,6 @@
-"""The ceiling: the worker's engine, file and batch budget in a bare loop.
+"""The ceiling: the worker's engine, file, batch budget and lanes, and nothing around them.
 
-Texts are cut into chunks, tokenised and sorted by length before the clock starts.
+Texts are cut into chunks and tokenised before the clock starts.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from loadtest import lanes
 from loadtest.throughput.serve import Clock, serve
 from tickertape import settings as settings_module
-from tickertape.batching import padded, plan
 from tickertape.chunking import chunk
 from tickertape.embed import load
 
@@ -29,14 +29,12 @@ def main() -> None:
             for text, tokens in zip(texts, embedder.tokenize(texts), strict=True)
             for piece in chunk(text, tokens, limit, overlap)
         ]
-        lengths = [len(ids) + embedder.special_tokens for ids in sequences]
-        planned = plan(lengths, settings.batch_tokens)
-        batches = [[sequences[i] for i in batch] for batch in planned]
         with Clock() as clock:
-            for batch in batches:
-                embedder.encode(batch)
-        wide = sum(padded([lengths[i] for i in batch]) for batch in planned)
-        return {**clock.used, "tokens": sum(lengths), "padded_tokens": wide}
+            lanes.embed(embedder, sequences, settings.batch_tokens)
+        return {
+            **clock.used,
+            "tokens": sum(len(ids) + embedder.special_tokens for ids in sequences),
+        }
 
     def about() -> dict[str, Any]:
         return {"engine": type(embedder).__name__, "model": embedder.identity}

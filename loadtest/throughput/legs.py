@@ -23,7 +23,6 @@ ANSWER_BYTES = 2**20
 START_SECONDS_MAX = 180.0
 RUN_SECONDS_MAX = 600.0
 BATCH_SIZES = (8, 16, 32, 64, 128)
-TRIED_TEXTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +151,6 @@ class Encode(Leg):
     def __init__(self, job: Job) -> None:
         self._job = job
         self.batch_size = 32
-
-    async def choose(self, texts: Sequence[Text]) -> dict[int, float]:
-        """Try batch sizes and keep the best; return each one's documents a second."""
-        found = {}
-        for size in BATCH_SIZES:
-            self.batch_size = size
-            found[size] = round((await self.run(texts[:TRIED_TEXTS])).per_second, 1)
-        self.batch_size = max(found, key=lambda size: found[size])
-        return found
 
     async def run(self, texts: Sequence[Text]) -> Used:
         given = [text.text for text in texts]
