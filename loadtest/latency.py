@@ -6,8 +6,8 @@ Real paragraphs, a worker with the real model, at 1 and 10 documents a second an
 the machine does (measured first, from a backlog). Each document that is followed has a word of
 its own; from the moment it is handed to the producer, the worker's keyword search over HTTP is
 asked for that word until it answers with the document. At most `POLLS_MAX` searches are under
-way, with a rest between two for the same word, of a twentieth of the time so far. No more than a
-few documents a second are followed, because asking for all would be the load. ``inference_ms`` is
+way, with a rest between two for the same word, of a tenth of the time so far. No more than
+two documents a second are followed, because asking for all would be the load. ``inference_ms`` is
 one text by itself in the worker's engine, with nothing else running, measured in the same run.
 """
 
@@ -31,7 +31,7 @@ from loadtest.throughput.legs import Ceiling, Job
 from tests.acceptance.system import Worker
 
 IDLE_RATES = (1.0, 10.0)  # documents a second
-FOLLOWED_MAX = 5.0  # a second
+FOLLOWED_MAX = 2.0  # a second: each costs a dozen searches
 INFERENCES = 3.0  # p50 is at most so many inferences and EXTRA_MS
 EXTRA_MS = 30.0
 P99_MS_MAX = 300.0  # at half of the capacity
@@ -39,8 +39,8 @@ CAPACITY_SECONDS = 10.0
 WARM_DOCUMENTS = 500
 SINGLE_TEXTS = 100
 POLLS_MAX = 4
-REST_SECONDS_MIN = 0.003
-REST_PART = 0.05
+REST_SECONDS_MIN = 0.01
+REST_PART = 0.1
 CEILING = "loadtest.throughput.ceiling_job"
 FOUND_SECONDS_MAX = 60.0
 SETTLE_SECONDS = 2.0
