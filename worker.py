@@ -273,9 +273,12 @@ class TickertapeApp(faust.App):
         if consumer is None or not self._consuming or self.in_recovery:
             return
         wanted = {topic for flow in self.flows if flow.wants_hold for topic in flow.spec.routes}
+        if not (wanted or self._held or self._rests):
+            return
         now = time.monotonic()
+        self._rests = {tp: until for tp, until in self._rests.items() if until > now}
         for tp in consumer.assignment():
-            if tp.topic in wanted or self._rests.get(tp, 0.0) > now:
+            if tp.topic in wanted or tp in self._rests:
                 self._hold(tp)
             elif tp in self._held:
                 consumer.on_buffer_drop(tp)

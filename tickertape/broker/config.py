@@ -12,6 +12,8 @@ HOST = "localhost"  # where producers send that were written against a local Kaf
 JVM = (
     "-Xms64m",
     "-Xmx512m",
+    # The second compiler takes more of two cores in the first minutes than it saves in an hour.
+    "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",  # one node of a few hundred partitions: fewer threads, less memory
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
