@@ -244,3 +244,22 @@ async def test_as_many_batches_run_at_a_time_as_the_embedder_has_lanes() -> None
     await runner.stop()
     assert fake.closed == 1
     assert not [t for t in threading.enumerate() if t.name == "inference"]
+
+
+async def test_a_few_sequences_are_shared_out_over_idle_lanes() -> None:
+    fake = Laned()
+    runner = Runner(fake, batch_tokens=1000)
+    await runner.start()
+    await runner.embed([[n] * 10 for n in range(1, 9)])
+    assert sorted(map(len, fake.batches)) == [4, 4]
+    fake.gate.clear()
+    waiting = [asyncio.create_task(runner.embed([[n] * 10])) for n in range(1, 4)]
+    for _ in range(2):
+        await asyncio.to_thread(fake.begun.acquire)
+    await queued(runner, 1)
+    busy = asyncio.create_task(runner.embed([[n] * 10 for n in range(1, 9)]))
+    await queued(runner, 2)
+    fake.gate.set()
+    await asyncio.gather(*waiting, busy)
+    assert sorted(map(len, fake.batches)) == [1, 1, 1, 4, 4, 8]
+    await runner.stop()

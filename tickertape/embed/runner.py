@@ -150,7 +150,7 @@ class Runner:
         """
         self._check_running()
         lengths = [len(sequence) + self.embedder.special_tokens for sequence in sequences]
-        batches = plan(lengths, self.batch_tokens)
+        batches = plan(lengths, self._budget(lengths))
         call = _Call(sequences, self.embedder.dimension, len(batches))
         if not batches:
             return call.vectors
@@ -166,6 +166,12 @@ class Runner:
         tokens = (await self.tokenize([text]))[0]
         vector: Vector = (await self.embed([tokens.ids[: self.limit]], urgent))[0]
         return vector
+
+    def _budget(self, lengths: Sequence[int]) -> int:
+        """While nothing waits, a few sequences are shared out over the lanes: sooner there."""
+        if len(self._threads) < 2 or self._queue.qsize():
+            return self.batch_tokens
+        return max(min(self.batch_tokens, sum(lengths) // len(self._threads)), 1)
 
     def _check_running(self) -> None:
         if not self._threads:
