@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import time
 from collections.abc import Callable, Coroutine
@@ -31,6 +33,9 @@ from tickertape.summarize import open_summarizer
 from worker import TickertapeApp
 
 GC_THRESHOLDS = (50_000, 10, 100)
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
+LARGE_BYTES = 2**20
+ARENAS = 2
 PING_SECONDS = 10.0
 OBSERVE_SECONDS = 2.0
 EXPIRE_EVERY_SECONDS = 3600.0
@@ -130,6 +135,7 @@ class Worker:
     async def start(self) -> None:
         """Start producing, reading batches, holding, pinging. Retries start with consumption."""
         _collect_seldom()
+        _give_memory_back()
         await self.publisher.start()
         await self.batches.start()
         self._tasks = [
@@ -301,3 +307,15 @@ def _collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _give_memory_back() -> None:
+    """Let a large buffer's memory go back to the system when it is freed, where libc is glibc.
+
+    By itself glibc learns from the first large record to keep such blocks in its heaps, one for
+    each few threads, where they stay in pieces (mallopt(3): M_MMAP_THRESHOLD, M_ARENA_MAX).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(M_ARENA_MAX, ARENAS)
