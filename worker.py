@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from itertools import starmap
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
@@ -99,16 +99,11 @@ class Consumer(FaustConsumer):
                 yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
-        self._acked[tp].clear()
-        self._acked_index[tp].clear()
         return self.app.leases.committable(tp.topic, tp.partition)
 
     async def verify_all_partitions_active(self) -> None:
         """Faust's watch for idle streams goes by its acks, and crashes while a partition's
         position is looked up."""
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Gaps are Faust's way to a watermark; nothing reads them now."""
 
 
 class Lifecycle(Protocol):
@@ -335,12 +330,10 @@ class TickertapeApp(faust.App):
             return
         self._consuming = False
         await asyncio.gather(*(flow.drain(self.settings.drain_seconds) for flow in self.flows))
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(cast(Consumer, self.consumer).commit_now(), COMMIT_SECONDS_MAX)
+        await within(COMMIT_SECONDS_MAX, cast(Consumer, self.consumer).commit_now())
         self.leases.revoke()
         for flow in self.flows:
             flow.revoke(resume=not self.should_stop)
-        cast(Any, self.consumer)._unacked_messages.clear()
 
     def _new_transport(self) -> Any:
         transport = super()._new_transport()
@@ -358,6 +351,16 @@ class TickertapeApp(faust.App):
         """Let shutdown close open streams: aiohttp's default waits for them for a minute."""
         web = cast(Any, self.web)
         web._runner = AppRunner(web.web_app, access_log=None, shutdown_timeout=1.0)
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await it so long at most, and never longer: Faust's commit goes on when it is cancelled,
+    and `asyncio.wait_for` waits for that. Its errors are for the log alone.
+    """
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task}, timeout=seconds)
+    task.cancel()
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _record(message: Any, trusted: bool) -> Record:

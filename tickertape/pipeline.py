@@ -245,9 +245,12 @@ def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> 
     head = heads.get(document.key)
     if head is None:
         return Verdict.WRITE
-    if head.version > document.version:
-        return Verdict.SUPERSEDED
     same = head.content_hash == hash and not head.deleted
+    if head.version > document.version:
+        # What this event wrote is still what is stored: a newer one, from another partition, found
+        # it unchanged, and may have done so before what follows from the write was confirmed.
+        wrote = same and head.content_version == document.version
+        return Verdict.REDELIVERED if wrote else Verdict.SUPERSEDED
     if head.version == document.version and head.origin == document.origin and same:
         written = head.content_version == document.version
         return Verdict.REDELIVERED if written else Verdict.UNCHANGED

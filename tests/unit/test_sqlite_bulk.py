@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import apsw
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.store_kit import MODEL, delete, put, touch, version
+from tests.contract.store_kit import MODEL, delete, put, touch, vector_of, version
 from tickertape.documents import Operation, Origin
 from tickertape.stores.sqlite import schema, write
 
@@ -33,9 +33,11 @@ batches = st.sampled_from((None, "b", "\ud800"))
 
 @st.composite
 def puts(draw: st.DrawFn) -> Operation:
+    found, dimension = draw(texts), draw(st.sampled_from((8, 8, 16)))
     return put(
         draw(ids),
-        *draw(texts),
+        *found,
+        vectors=[vector_of(text, dimension) for text in found],
         at=draw(versions),
         model=draw(models),
         metadata=draw(trees),
@@ -55,6 +57,10 @@ def connect(folder: Path) -> apsw.Connection:
     made = schema.connect(folder / "one.db", lambda _: False)
     schema.create(made)
     return made
+
+
+def is_error(result: object) -> bool:
+    return isinstance(result, Exception)
 
 
 def content(db: apsw.Connection) -> dict[str, list[Any]]:
@@ -82,6 +88,7 @@ def test_together_and_one_by_one_are_the_same(windows: Sequence[Sequence[Operati
         together, alone = connect(Path(one)), connect(Path(other))
         for window in windows:
             results = write.apply(together, window)
+            event("an operation at fault" if any(map(is_error, results)) else "all applied")
             with patch.object(write, "_together", return_value={}):
                 expected = write.apply(alone, window)
             assert list(map(repr, results)) == list(map(repr, expected))

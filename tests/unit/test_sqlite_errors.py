@@ -85,6 +85,23 @@ async def test_full_disk_is_an_outage_and_passes(store: SqliteStore) -> None:
     assert await store.apply(large) == [Applied.APPLIED] * 40
 
 
+@pytest.mark.parametrize("failing", ["bulk.apply", "_apply_one"])
+async def test_a_disk_that_ends_the_transaction_is_an_outage(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """SQLite rolls everything back by itself then, savepoints too."""
+
+    def fails(db: apsw.Connection, *_: object) -> None:
+        db.execute("ROLLBACK")
+        raise apsw.FullError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"tickertape.stores.sqlite.write.{failing}", fails)
+        with pytest.raises(OutageError, match="Full"):
+            await store.apply([put("a", "one"), put("b", "two"), put("b", "two", at=version(2))])
+    assert await store.apply([put("a", "one")]) == [Applied.APPLIED]
+
+
 async def test_damaged_file_is_an_outage(tmp_path: Path) -> None:
     store = SqliteStore(Settings(data_dir=tmp_path))
     await store.start()

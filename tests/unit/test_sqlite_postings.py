@@ -131,6 +131,22 @@ def test_reader_with_an_older_snapshot_takes_nothing_back(
     old.close()
 
 
+def test_what_an_older_snapshot_lists_is_removed_when_another_knows_it_is_gone(
+    db: apsw.Connection, tmp_path: Path
+) -> None:
+    held = Postings()
+    write.apply(db, [put("a", "tax"), put("b", "tax margin")])
+    older = schema.connect(tmp_path / "test.db", lambda calls: False)
+    older.execute("BEGIN")
+    older.execute("SELECT 1 FROM documents").fetchall()
+    write.apply(db, [delete("a", version(2))])
+    by_lists(db, held, "margin")  # knows of the removal, and has not read the other word yet
+    by_lists(older, held, "tax")
+    older.execute("ROLLBACK")
+    older.close()
+    assert by_lists(db, held, "tax").keys() == by_fts5(db, "tax").keys()
+
+
 def test_list_that_fell_far_behind_is_read_anew(
     db: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,9 @@ class KafkaPublisher:
     async def _send_line(
         self, producer: AIOKafkaProducer, where: tuple[str, int], line: Sequence[Numbered]
     ) -> dict[int, Exception]:
-        """Send the records of one partition in their order; return what failed, by index."""
+        """Send the records of one partition; return what failed, by index. They keep their order,
+        but for a batch that is over the topic's limit and goes again record by record.
+        """
         errors: dict[int, Exception] = {}
         waiting: list[tuple[list[Numbered], asyncio.Future[object]]] = []
         left = deque(line)

@@ -54,6 +54,7 @@ EDGES = (
     *("😀", "https://example.com/a?b=c#d", "<html><body>tags</body></html>", "REVENUE UP 12%"),
 )
 TEXTS = 300  # more change nothing in the third decimal, and take longer
+HELD_OUT = 100  # to check with; a quarter where there are few
 COSINE_MIN = 0.99  # mean, to fp32, on texts that were not calibrated with
 
 
@@ -94,7 +95,8 @@ def ensure(settings: Settings, cache: Cache, full: Model, own: Path | None, say:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "model").mkdir(parents=True)
     found = texts(own)
-    calibration, rest = [*EDGES, *found[:TEXTS]], found[TEXTS : TEXTS + 100] or found
+    held_out = min(len(found) // 4, HELD_OUT)
+    calibration, rest = [*EDGES, *found[held_out : held_out + TEXTS]], found[:held_out]
     try:
         (folder / "texts.json").write_text(json.dumps(calibration), "utf-8")
         tokens = str(full.manifest.max_tokens)
@@ -105,7 +107,7 @@ def ensure(settings: Settings, cache: Cache, full: Model, own: Path | None, say:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         say(_check(full, made, rest))
-    except StartError:
+    except BaseException:  # an interrupt too: what was not checked is not used
         shutil.rmtree(made.folder)
         raise
     return made

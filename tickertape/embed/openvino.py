@@ -87,12 +87,13 @@ class OpenVinoEmbedder(Engine):
         ids, mask = _fill(ids, shape, 0), _fill(mask, shape, 1)
         mask[:rows, width:] = 0
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        request = self._requests.get()
+        requests = self._requests  # `free` puts others in their place
+        request = requests.get()
         try:
             found = request.infer({name: feed[name] for name in self._inputs}, share_inputs=True)
             hidden: Hidden = found[self._output]
         finally:
-            self._requests.put(request)
+            requests.put(request)
         return hidden[:rows, :width]
 
     def free(self) -> None:

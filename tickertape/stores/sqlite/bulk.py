@@ -23,8 +23,8 @@ Head = tuple[int, Version]  # row id, version
 Space = Callable[[str, int], int]  # model and dimension -> id, made where it is new
 
 
-class NotPlain(Exception):
-    """A text is none that JSON can carry (a lone surrogate)."""
+class OneByOne(Exception):
+    """These cannot be done together: a text that JSON cannot carry, a model of two dimensions."""
 
 
 def apply(
@@ -35,7 +35,7 @@ def apply(
     Call it in a savepoint: an error leaves some of it done.
 
     Raises:
-        NotPlain: a text has to be bound as it is.
+        OneByOne: they have to be done one by one.
     """
     keys = {number: _target(operation).key for number, operation in operations.items()}
     heads = _heads(db, keys)
@@ -111,6 +111,11 @@ def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, int]]) -> None:
 def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space: Space) -> None:
     if not puts:
         return
+    # First, as a model whose dimension changed is refused while others' chunks are there.
+    wanted = {(p.put.model, p.vectors.shape[1]) for p, _ in puts if p.put.chunks}
+    if len({model for model, _ in wanted}) < len(wanted):
+        raise OneByOne("a model's vectors differ in size")
+    ids = {where: space(*where) for where in sorted(wanted)}
     old = [row for _, row in puts if row is not None]
     if old:
         clear(db, old)
@@ -146,8 +151,8 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
             "INSERT INTO fields SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
             (_json(fields),),
         )
-    for (model, dimension), members in spaces.items():
-        _insert_chunks(db, space(model, dimension), members)
+    for where, members in spaces.items():
+        _insert_chunks(db, ids[where], members)
 
 
 def _insert_chunks(
@@ -189,4 +194,4 @@ def _json(rows: Any) -> str:
     try:
         return orjson.dumps(rows).decode()
     except TypeError as error:
-        raise NotPlain(str(error)) from None
+        raise OneByOne(str(error)) from None

@@ -33,7 +33,8 @@ class Index:
         """Bring in what the connection's snapshot has and the index has not."""
         chunk, removal = read.last_id(db, "chunks"), read.last_id(db, "removals")
         with self._lock:
-            bits = self._bits
+            # Until it is done there is none: half of a page twice would be found twice.
+            bits, self._bits = self._bits, None
             if bits is None or (removal > self._removal and read.log_is_cut(db, self._removal)):
                 bits, self._chunk, self._removal = SignBits(self.dimension), 0, removal
             if chunk > self._chunk:

@@ -86,21 +86,26 @@ class Word:
         self._read_at = 0  # last chunk id when the whole list was read
         self._known = False
 
-    def follow(self, db: apsw.Connection, chunk: int, removals: Removals) -> None:
-        """Bring the list up to the connection's snapshot: ``chunk`` is the last id there."""
-        gone = removals.after(self._removal)
-        if gone is None or self._is_far(chunk):
+    def follow(self, db: apsw.Connection, chunk: int, removal: int, removals: Removals) -> None:
+        """Bring the list up to the connection's snapshot: ``chunk`` and ``removal`` are the last
+        ids there. ``removals`` may be ahead, of a newer snapshot that another reader has.
+        """
+        since = min(self._removal, removal)  # what an older snapshot adds may be removed by now
+        if removals.after(since) is None or self._is_far(chunk):
             self._read(db)
-            self._known, self._read_at = True, chunk
-            self._chunk, self._removal = chunk, removals.last
-            return
-        if chunk > self._chunk:
+            self._known, self._read_at, self._chunk = True, chunk, chunk
+            since = removal
+        elif chunk > self._chunk:
             self._add(db)
             self._chunk = chunk
+        gone = removals.after(since)
+        if gone is None:
+            self._removal = since
+            return
         if len(gone):
             places = positions(self.ids, gone)
             self.ids, self.impacts = np.delete(self.ids, places), np.delete(self.impacts, places)
-        self._removal = max(self._removal, removals.last)
+        self._removal = max(since, removals.last)
 
     def _is_far(self, chunk: int) -> bool:
         """True where reading the list anew is cheaper than to follow, or it was never read."""
@@ -149,7 +154,7 @@ class Postings:
         lists: list[tuple[Ids, Impacts]] = []
         for word in words:
             with word.lock:
-                word.follow(db, chunk, removals)
+                word.follow(db, chunk, removal, removals)
                 lists.append((word.ids, word.impacts))
         self._trim()
         having = [(word, *found) for word, found in zip(words, lists, strict=True) if len(found[0])]

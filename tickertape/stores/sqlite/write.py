@@ -56,8 +56,9 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
     }
     with transaction(db):
         results: dict[int, Applied | Exception] = dict(_together(db, many))
-        for number in ready.keys() - results.keys():
-            results[number] = _alone(db, ready[number])
+        for number, operation in ready.items():
+            if number not in results:
+                results[number] = _alone(db, operation)
         db.execute(
             "DELETE FROM removals WHERE id <= (SELECT max(id) FROM removals) - ?", (REMOVALS_MAX,)
         )
@@ -71,26 +72,27 @@ def _together(
     if not operations:
         return {}
     db.execute("SAVEPOINT many")
+    results: dict[int, Applied] = {}
     try:
-        return bulk.apply(db, operations, partial(_space, db))
-    except (*OWN_FAULT, bulk.NotPlain):
+        results = bulk.apply(db, operations, partial(_space, db))
+    except (*OWN_FAULT, bulk.OneByOne):
         db.execute("ROLLBACK TO many")
-        return {}
-    finally:
-        db.execute("RELEASE many")
+    db.execute("RELEASE many")  # not where the disk failed: SQLite may have rolled all of it back
+    return results
 
 
 def _alone(
     db: apsw.Connection, operation: Prepared | Touch | Delete | Exception
 ) -> Applied | Exception:
     db.execute("SAVEPOINT one")
+    result: Applied | Exception
     try:
-        return _apply_one(db, operation)
+        result = _apply_one(db, operation)
     except OWN_FAULT as error:
         db.execute("ROLLBACK TO one")
-        return _permanent(error)
-    finally:
-        db.execute("RELEASE one")
+        result = _permanent(error)
+    db.execute("RELEASE one")
+    return result
 
 
 def expire(db: apsw.Connection, deleted_before: float) -> int:
