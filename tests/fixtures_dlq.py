@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ from tickertape.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PARTITIONS = 3
+
+
+def _heed_interrupts() -> None:
+    """A shell's background job ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -92,7 +98,7 @@ class System:
         pipe = asyncio.subprocess.PIPE
         command = (sys.executable, "-m", "faust", "-A", "app", "dlq", *arguments)
         return await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, env=self.env, stdout=pipe, stderr=pipe
+            *command, cwd=ROOT, env=self.env, stdout=pipe, stderr=pipe, preexec_fn=_heed_interrupts
         )
 
     async def json(self, *arguments: str, code: int = 0) -> Any:
