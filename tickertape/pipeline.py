@@ -144,9 +144,11 @@ class Pipeline:
                 results.append(Result(Verdict.WRITE))
             else:
                 verdict = max(verdicts[index])
-                stored: Sequence[StoredChunk] = made.get(index, ())
+                stored: Sequence[StoredChunk] | None = made.get(index, ())
                 if verdict is Verdict.REDELIVERED:
-                    stored = await self._stored(documents[index].key)
+                    stored = await self._stored(documents[index])
+                if stored is None:
+                    verdict, stored = Verdict.SUPERSEDED, ()
                 results.append(Result(verdict, stored, hashes[index]))
         return results
 
@@ -234,10 +236,15 @@ class Pipeline:
             ]
         return operations
 
-    async def _stored(self, key: DocumentKey) -> Sequence[StoredChunk]:
-        for document in await self._stores[0].document(key.id, key.collection):
-            return document.chunks
-        return ()
+    async def _stored(self, document: Document) -> Sequence[StoredChunk] | None:
+        """What this event wrote; None where another worker has put newer content in its place
+        since the heads were read: that is not to be told as this event's.
+        """
+        key = document.key
+        for stored in await self._stores[0].document(key.id, key.collection):
+            if stored.head.content_version == document.version:
+                return stored.chunks
+        return None
 
 
 def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> Verdict:

@@ -200,6 +200,24 @@ async def test_what_an_event_wrote_is_told_again_though_a_newer_one_found_it_unc
         assert await kit.verdict(replace(first, text="another")) is Verdict.SUPERSEDED
 
 
+async def test_newer_content_is_not_told_as_what_an_older_event_wrote():
+    """Found by chaos, seed 3: another worker stored a newer text between the look at the heads and
+    the reading of the chunks, which then went out under the older version.
+    """
+
+    class Overtaken(Memory):
+        async def document(self, id, collection=None):
+            await newer.run(document("newer", 2))
+            return await super().document(id, collection)
+
+    store = Overtaken()
+    async with Kit(store) as kit, Kit(store) as newer:
+        first = document("older", 1)
+        assert await kit.verdict(first) is Verdict.WRITE
+        (again,) = await kit.run(first)
+        assert (again.verdict, list(again.chunks)) == (Verdict.SUPERSEDED, [])
+
+
 async def test_one_bad_document_costs_only_itself():
     async with Kit(Memory(refused={"bad"})) as kit:
         results = await kit.run(*(document("text", 1, id) for id in ("a", "bad", "c")))
