@@ -227,7 +227,7 @@ class TickertapeApp(faust.App):
             elif self._consuming:
                 trusted = flow.spec.routes[tp.topic].internal
                 taken = flow.put(
-                    [_record(message, trusted) for message in messages],
+                    [Record.of(message, trusted=trusted) for message in messages],
                     self.leases.of(tp.topic, tp.partition),
                 )
                 if not taken and len(messages) < RESTING_RECORDS:
@@ -361,19 +361,6 @@ async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
     await asyncio.wait({task}, timeout=seconds)
     task.cancel()
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _record(message: Any, trusted: bool) -> Record:
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value,
-        headers=message.headers,
-        timestamp_ms=message.timestamp or 0,
-        trusted=trusted,
-    )
 
 
 def _end_late() -> None:

@@ -121,7 +121,7 @@ def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> lis
         Outgoing(
             topic,
             key,
-            Embedding.encode_chunk(document, chunk, chunk_count=count, model=model, now=now),
+            Embedding.of(document, chunk, chunk_count=count, model=model, now=now).encode(),
             headers,
         )
         for chunk in result.chunks

@@ -39,6 +39,29 @@ class Embedding(Model):
     metadata: dict[str, Any]
 
     @classmethod
+    def of(
+        cls, document: Document, chunk: StoredChunk, *, chunk_count: int, model: str, now: float
+    ) -> Embedding:
+        """Return the record of a chunk of ours; its vector stays as it is, for `encode`."""
+        return cls.build(
+            id=document.key.id,
+            original_text=chunk.text,
+            embedding=chunk.vector,
+            model_name=model,
+            timestamp=now,
+            embedding_dimension=len(chunk.vector),
+            processing_timestamp=now,
+            input_timestamp=document.timestamp,
+            input_source=document.source,
+            table_name=document.table_name,
+            chunk=chunk.ordinal,
+            chunk_count=chunk_count,
+            batch_id=document.batch_id,
+            version=str(document.version),
+            metadata=document.metadata,
+        )
+
+    @classmethod
     def decode(cls, record: Record, limits: Limits) -> Embedding:
         """Read a record, ours or {id, text, embedding, timestamp, source, table_name}."""
         fields = Fields(record, limits)
@@ -89,31 +112,6 @@ class Embedding(Model):
                 "version": self.version,
             },
             metadata=self.metadata,
-        )
-
-    @staticmethod
-    def encode_chunk(
-        document: Document, chunk: StoredChunk, *, chunk_count: int, model: str, now: float
-    ) -> bytes:
-        """Return the record of a chunk of ours, as `encode` would: there is one a passage."""
-        return to_json(
-            {
-                "id": document.key.id,
-                "original_text": chunk.text,
-                "embedding": chunk.vector,
-                "model_name": model,
-                "timestamp": now,
-                "embedding_dimension": len(chunk.vector),
-                "processing_timestamp": now,
-                "input_timestamp": document.timestamp,
-                "input_source": document.source,
-                "table_name": document.table_name,
-                "chunk": chunk.ordinal,
-                "chunk_count": chunk_count,
-                "batch_id": document.batch_id,
-                "version": str(document.version),
-            },
-            metadata=document.metadata,
         )
 
     def to_document(self, record: Record) -> Document:

@@ -253,14 +253,13 @@ def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> 
     if head is None:
         return Verdict.WRITE
     same = head.content_hash == hash and not head.deleted
+    wrote = same and head.content_version == document.version  # what is stored is this event's
     if head.version > document.version:
-        # What this event wrote is still what is stored: a newer one, from another partition, found
-        # it unchanged, and may have done so before what follows from the write was confirmed.
-        wrote = same and head.content_version == document.version
+        # A newer event, from another partition, found it unchanged, and may have done so before
+        # what follows from the write was confirmed.
         return Verdict.REDELIVERED if wrote else Verdict.SUPERSEDED
     if head.version == document.version and head.origin == document.origin and same:
-        written = head.content_version == document.version
-        return Verdict.REDELIVERED if written else Verdict.UNCHANGED
+        return Verdict.REDELIVERED if wrote else Verdict.UNCHANGED
     if not same or document.force:
         return Verdict.WRITE
     repeated = document.batch_id is not None and document.batch_id == head.batch_id

@@ -286,7 +286,7 @@ class TestToDocument:
         source = record({"id": "d", "text": "one two", "batch_id": "b", "metadata": {"a": 1}})
         document = TextMessage.decode(source, Limits()).to_document(source)
         chunk = StoredChunk(uuid.UUID(int=1), 1, "two", 4, 7, vector)
-        value = Embedding.encode_chunk(document, chunk, chunk_count=2, model="m", now=TS)
+        value = Embedding.of(document, chunk, chunk_count=2, model="m", now=TS).encode()
         found = Embedding.decode(record(value), Limits())
         assert np.array_equal(np.asarray(found.embedding, np.float32), vector)
         assert orjson.loads(found.encode()) == orjson.loads(value) | {"embedding": found.embedding}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tickertape.delivery import headers as h
 from tickertape.documents import Origin, Version
@@ -23,6 +24,20 @@ class Record:
     headers: Headers
     timestamp_ms: int
     trusted: bool = False  # it came through a topic of ours, so our headers are believed
+
+    @classmethod
+    def of(cls, message: Any, *, trusted: bool) -> Record:
+        """Return the record that a consumer fetched (an aiokafka.ConsumerRecord)."""
+        return cls(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            headers=tuple(message.headers),
+            timestamp_ms=message.timestamp or 0,
+            trusted=trusted,
+        )
 
     @property
     def size(self) -> int:

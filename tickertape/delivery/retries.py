@@ -147,17 +147,7 @@ class RetryReader:
                 consumer.seek(tp, message.offset)
                 self._resume_at[tp] = time.monotonic() + max(wait, 0.0)
                 return
-            record = Record(
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                key=message.key,
-                value=message.value,
-                headers=tuple(message.headers),
-                timestamp_ms=message.timestamp,
-                trusted=True,
-            )
-            flow.put([record], lease)
+            flow.put([Record.of(message, trusted=True)], lease)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
         now = time.monotonic()

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from tickertape.documents import Applied, DocumentKey, Touch, Version
+from tickertape.stores.sqlite import read
 from tickertape.stores.sqlite.prepare import Prepared
 from tickertape.stores.sqlite.signbits import pack
 
@@ -159,7 +160,7 @@ def _insert_chunks(
     db: apsw.Connection, space: int, members: Sequence[tuple[Prepared, int]]
 ) -> None:
     """Insert the chunks of documents whose vectors are of one space."""
-    first = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").get or 0
+    first = read.last_id(db, "chunks")
     vectors = np.concatenate([prepared.vectors for prepared, _ in members])
     bits = pack(vectors)
     places: list[Any] = []
