@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickertape.batching import padded, plan
+from tickertape.batching import padded, plan, shape, share
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 
@@ -23,17 +21,55 @@ def test_every_index_once_and_within_the_budget(lengths: list[int], budget: int)
 
 
 @given(lengths=LENGTHS, budget=st.integers(1, 2048))
-def test_no_batch_could_take_the_first_of_the_next(lengths: list[int], budget: int) -> None:
-    batches = plan(lengths, budget)
-    for batch, following in pairwise(batches):
-        joined = [lengths[index] for index in (*batch, following[0])]
-        assert padded(joined) > budget
+def test_the_budget_holds_for_what_is_padded(lengths: list[int], budget: int) -> None:
+    for batch in plan(lengths, budget):
+        rows, width = shape(len(batch), max(lengths[index] for index in batch))
+        assert rows * width <= budget or len(batch) == 1
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 2048))
+def test_all_but_the_last_fill_most_of_the_budget(lengths: list[int], budget: int) -> None:
+    for batch in plan(lengths, budget)[:-1]:
+        _, width = shape(1, lengths[batch[0]])
+        assert len(batch) == 1 or (len(batch) * 5 / 4 + 1) * width > budget
+
+
+@given(rows=st.integers(1, 600), longest=st.integers(0, 600))
+def test_a_shape_has_room_and_is_its_own_shape(rows: int, longest: int) -> None:
+    more, wider = shape(rows, longest)
+    assert rows <= more <= rows * 5 / 4
+    assert longest <= wider <= longest * 5 / 4 + 8
+    assert shape(more, wider) == (more, wider)
+
+
+def test_full_batches_of_any_lengths_have_few_shapes() -> None:
+    found = set()
+    for longest in range(2, 257):
+        (batch, *_) = plan([longest] * 600, 512)
+        found.add(shape(len(batch), longest))
+    assert len(found) == 16
 
 
 @given(lengths=LENGTHS, budget=st.integers(1, 2048))
 def test_longest_first(lengths: list[int], budget: int) -> None:
     order = [lengths[index] for batch in plan(lengths, budget) for index in batch]
     assert order == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        ([12] * 8, [4, 4]),
+        ([12] * 18, [10, 8]),
+        ([12] * 5, [3, 2]),
+        ([200, 10, 10, 10], [1, 3]),
+        ([200, 200], [1, 1]),
+        ([7], [1]),
+        ([], []),
+    ],
+)
+def test_a_few_are_shared_out(lengths: list[int], sizes: list[int]) -> None:
+    assert [len(batch) for batch in plan(lengths, share(lengths, 2))] == sizes
 
 
 def test_padding_is_small_where_lengths_vary() -> None:

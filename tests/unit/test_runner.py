@@ -58,7 +58,7 @@ def fake() -> Fake:
 
 @pytest.fixture
 async def runner(fake: Fake) -> AsyncIterator[Runner]:
-    made = Runner(fake, batch_tokens=12)
+    made = Runner(fake, batch_tokens=24)
     await made.start()
     yield made
     fake.gate.set()
@@ -226,7 +226,7 @@ class Laned(Fake):
 
 async def test_as_many_batches_run_at_a_time_as_the_embedder_has_lanes() -> None:
     fake = Laned()
-    runner = Runner(fake, batch_tokens=12)
+    runner = Runner(fake, batch_tokens=24)
     await runner.start()
     fake.gate.clear()
     sequences = [[n] * 10 for n in range(1, 9)]

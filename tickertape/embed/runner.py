@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tickertape.batching import padded, plan
+from tickertape.batching import padded, plan, share
 from tickertape.documents import Vector, Vectors
 from tickertape.embed.base import Embedder, Tokens, lanes
 from tickertape.errors import TransientError
@@ -171,7 +171,7 @@ class Runner:
         """While nothing waits, a few sequences are shared out over the lanes: sooner there."""
         if len(self._threads) < 2 or self._queue.qsize():
             return self.batch_tokens
-        return max(min(self.batch_tokens, sum(lengths) // len(self._threads)), 1)
+        return min(self.batch_tokens, share(lengths, len(self._threads)))
 
     def _check_running(self) -> None:
         if not self._threads:

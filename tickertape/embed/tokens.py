@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_CHARS = 1000  # a longer text is likely to be cut into chunks, which needs offsets
+# The library takes some 170 bytes a character for a moment, and malloc keeps much of that.
+_PIECE_CHARS = 2**14
 
 
 class TextTokenizer:
@@ -46,9 +48,7 @@ class TextTokenizer:
         )
         for i, encoding in zip(short, fast, strict=True):
             tokens[i] = Tokens(encoding.ids, partial(self._offsets, clean[i]))
-        full = self._tokenizer.encode_batch([clean[i] for i in long], add_special_tokens=False)
-        for i, encoding in zip(long, full, strict=True):
-            tokens[i] = Tokens(encoding.ids, partial(getattr, encoding, "offsets"))
+        tokens.update({i: self._in_pieces(clean[i]) for i in long})
         return [tokens[i] for i in range(len(clean))]
 
     def pad(self, sequences: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
@@ -66,9 +66,32 @@ class TextTokenizer:
             mask[row, : len(framed)] = 1
         return ids, mask
 
+    def _in_pieces(self, text: str) -> Tokens:
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for low, high in _pieces(text):
+            # A batch of one: `encode` itself keeps the GIL.
+            (encoding,) = self._tokenizer.encode_batch([text[low:high]], add_special_tokens=False)
+            ids += encoding.ids
+            offsets += [(low + start, low + end) for start, end in encoding.offsets]
+        return Tokens(ids, offsets)
+
     def _offsets(self, text: str) -> Offsets:
         found: Offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return found
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Cut where the tokens stay the same: before a space, which tokenisers drop or take for a part
+    of the next word. An endless word is cut anywhere."""
+    low = 0
+    while len(text) - low > _PIECE_CHARS:
+        last = low + _PIECE_CHARS
+        least = low + _PIECE_CHARS // 2
+        cut = next((at for at in range(last, least, -1) if text[at].isspace()), last)
+        yield low, cut
+        low = cut
+    yield low, len(text)
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
