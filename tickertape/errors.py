@@ -142,6 +142,20 @@ def classify(error: BaseException) -> ErrorClass:
     return ErrorClass.TRANSIENT
 
 
+def drop_traceback(error: BaseException) -> None:
+    """Let go of the frames that an error went through, when all that they tell is told.
+
+    A frame that has both the error and, by the traceback, itself is a cycle: the record, and the
+    text in it, would stay until the garbage collector comes by.
+    """
+    left: BaseException | None = error
+    seen: list[BaseException] = []
+    while left is not None and left not in seen:
+        seen.append(left)
+        left.__traceback__ = None
+        left = left.__cause__ or left.__context__
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({type(value).__name__})"

@@ -96,7 +96,10 @@ def content(name: str, value: object, bytes_max: int) -> str:
 
 def check_size(name: str, text: str, bytes_max: int) -> None:
     """Raise `TooLarge` when the text is over ``bytes_max`` bytes of UTF-8."""
-    if len(text) * 4 > bytes_max and (size := len(text.encode())) > bytes_max:
+    if len(text) * 4 <= bytes_max:
+        return
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > bytes_max:
         raise TooLarge(
             f"{name}: {size} bytes are over the limit of {bytes_max} (TICKERTAPE_TEXT_BYTES_MAX)"
         )

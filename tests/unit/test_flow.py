@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import orjson
 import pytest
@@ -77,6 +79,35 @@ class Harness:
             value = orjson.loads(record.value)
             found += [(value["batch_id"], e[4], e[5], e[6]) for e in value["items"]]
         return found
+
+
+class Large(str):
+    """A text that can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def test_a_refused_text_is_not_kept_until_the_garbage_collector_comes():
+    seen = []
+
+    def decode(record):
+        text = Large("x")
+        seen.append(weakref.ref(text))
+        try:
+            raise InvalidRecord("text", "a shorter one")
+        except InvalidRecord as error:
+            kept = error  # a cycle: the error, its traceback, this frame
+            raise kept from ValueError("too long")
+
+    harness = Harness(decode=decode)
+    harness.put(0, {})
+    gc.disable()
+    try:
+        await harness.quiet()
+        assert len(harness.to("t-dlq")) == 1
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_record_is_settled_after_all_that_follows_from_it_is_acknowledged():

@@ -39,6 +39,7 @@ from tickertape.errors import (
     TooLarge,
     TransientError,
     classify,
+    drop_traceback,
 )
 
 T = TypeVar("T")
@@ -419,6 +420,9 @@ class Flow(Generic[T]):
             await self._confirm([progress.outgoing(self._limits.progress_topic, events)])
             for event in events:
                 metrics.batch_items.labels(event.state.value).inc()
+        for _, outcome, _ in decided:
+            if isinstance(outcome, Failed):
+                drop_traceback(outcome.error)
         self._finish([entry for entry, _, _ in decided])
         for labels, count in told.items():
             metrics.messages_consumed.labels(*labels).inc(count)
