@@ -7,7 +7,7 @@ import contextlib
 import ctypes
 import gc
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -205,11 +205,17 @@ class Worker:
 
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow."""
-        now = time.monotonic()
-        return [self._status(flow, now) for flow in self._flows]
+        now, lags = time.monotonic(), self.app.lags()
+        return [
+            self._status(
+                flow,
+                now,
+                [lag for topic in flow.spec.routes for lag in lags.get(topic, {}).values()],
+            )
+            for flow in self._flows
+        ]
 
-    def _status(self, flow: Flow[Any], now: float) -> FlowStatus:
-        lags = [lag for topic in flow.spec.routes for lag in self.app.lags(topic).values()]
+    def _status(self, flow: Flow[Any], now: float, lags: Sequence[int]) -> FlowStatus:
         held = flow.wants_hold
         state = "paused" if flow.paused else "held" if held else "running"
         counters = flow.counters
@@ -269,9 +275,10 @@ class Worker:
             for breaker in self.breakers.all():
                 metrics.breaker_open.labels(breaker.name).set(breaker.is_open)
             metrics.consumer_lag.clear()
+            lags = self.app.lags()
             for flow in self._flows:
                 for topic in flow.spec.routes:
-                    for partition, lag in self.app.lags(topic).items():
+                    for partition, lag in lags.get(topic, {}).items():
                         metrics.consumer_lag.labels(topic, str(partition)).set(lag)
             await asyncio.sleep(OBSERVE_SECONDS)
 

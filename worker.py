@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from itertools import starmap
 from types import SimpleNamespace
@@ -151,7 +152,7 @@ class TickertapeApp(faust.App):
             broker_session_timeout=settings.session_timeout_seconds,
             broker_heartbeat_interval=1.0,
             broker_rebalance_timeout=50.0,
-            broker_commit_interval=0.5,
+            broker_commit_interval=0.25,  # and no request where nothing was settled
             broker_max_poll_records=POLL_RECORDS,
             # aiokafka empties what it fetched of one partition before it turns to the next: with
             # Faust's 1 MB a partition, a backlog of small records starves every other topic.
@@ -237,18 +238,17 @@ class TickertapeApp(faust.App):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
 
-    def lags(self, topic: str) -> dict[int, int]:
-        """Return how many records each of our partitions of a topic is behind."""
+    def lags(self) -> dict[str, dict[int, int]]:
+        """Return how many records each of our partitions is behind, by topic."""
         consumer = self._consumer
         if consumer is None or not self._consuming:
             return {}
-        found = {}
+        found: dict[str, dict[int, int]] = defaultdict(dict)
         for tp in consumer.assignment():
-            if tp.topic == topic:
-                at = self.leases.committable(tp.topic, tp.partition)
-                at = at if at is not None else cast(Any, consumer)._committed_offset[tp] or 0
-                found[tp.partition] = max((consumer.highwater(tp) or 0) - at, 0)
-        return found
+            at = self.leases.committable(tp.topic, tp.partition)
+            at = at if at is not None else cast(Any, consumer)._committed_offset[tp] or 0
+            found[tp.topic][tp.partition] = max((consumer.highwater(tp) or 0) - at, 0)
+        return dict(found)
 
     # Holds
 

@@ -7,6 +7,7 @@ tokenised once, by the caller; a chunk takes its slice of those ids.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def _units(text: str, tokens: Tokens, limit: int) -> list[_Unit]:
         return []
     # A token belongs to the sentence in which it ends: some tokenisers give a word the space
     # before it. Ends are made to grow, because a normaliser may move marks about.
-    ends = list(accumulate((end for _, end in tokens.offsets), max))
+    ends = array("i", accumulate((end for _, end in tokens.offsets), max))
     firsts = [0, *(bisect_right(ends, start) for start, _ in spans[1:]), len(tokens.ids)]
     units: list[_Unit] = []
     for (start, end), (token, token_end) in zip(spans, pairwise(firsts), strict=True):

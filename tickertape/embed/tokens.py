@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -67,18 +68,43 @@ class TextTokenizer:
         return ids, mask
 
     def _in_pieces(self, text: str) -> Tokens:
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
+        # Arrays: a quarter of a million tokens are 2 MB so, and 35 MB as tuples of integers.
+        ids, starts, ends = array("i"), array("i"), array("i")
         for low, high in _pieces(text):
             # A batch of one: `encode` itself keeps the GIL.
             (encoding,) = self._tokenizer.encode_batch([text[low:high]], add_special_tokens=False)
-            ids += encoding.ids
-            offsets += [(low + start, low + end) for start, end in encoding.offsets]
-        return Tokens(ids, offsets)
+            ids.extend(encoding.ids)
+            for start, end in encoding.offsets:
+                starts.append(low + start)
+                ends.append(low + end)
+        return Tokens(ids, _Offsets(starts, ends))
 
     def _offsets(self, text: str) -> Offsets:
         found: Offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return found
+
+
+class _Offsets(Sequence[tuple[int, int]]):
+    """Pairs of two arrays."""
+
+    def __init__(self, starts: array[int], ends: array[int]) -> None:
+        self._starts = starts
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Offsets: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, int] | _Offsets:
+        if isinstance(index, slice):
+            return _Offsets(self._starts[index], self._ends[index])
+        return self._starts[index], self._ends[index]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._starts, self._ends, strict=True)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -24,7 +24,7 @@ Scores = np.ndarray[Any, np.dtype[np.float32]]
 Impacts = np.ndarray[Any, np.dtype[np.float16]]
 
 NONE: Ids = np.zeros(0, dtype=np.int64)
-POSTINGS_MAX = 16_000_000  # held by one process, 6 bytes each; the words not used longest go
+POSTINGS_MAX = 32_000_000  # held by one process, 6 bytes each; the words not used longest go
 NARROW = np.iinfo(np.uint32).max  # ids up to here take 4 bytes
 WORDS_MAX = 20_000
 REMOVALS_HELD = 200_000  # 16 bytes each; a list that is further behind is read anew
