@@ -32,7 +32,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", embedding_model=NAME, device="cpu")
+    folder = tmp_path / "data"  # the cache too, whatever the environment says
+    return Settings(
+        data_dir=folder, models_dir=folder / "models", embedding_model=NAME, device="cpu"
+    )
 
 
 def cached(settings: Settings) -> list[str]:
