@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import orjson
 from tokenizers import Tokenizer
 
 from tickertape.embed.base import Offsets, Tokens
+from tickertape.embed.words import Words, apart
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -33,6 +35,8 @@ class TextTokenizer:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        tree = orjson.loads(path.read_bytes())
+        self._words = Words(self._tokenizer) if apart(tree) else None
         self._prefix, self._suffix = _frame(self._tokenizer)
         self.special_tokens = len(self._prefix) + len(self._suffix)
 
@@ -43,12 +47,9 @@ class TextTokenizer:
         tokens: dict[int, Tokens] = {}
         long = [i for i, text in enumerate(clean) if len(text) > _LONG_CHARS]
         short = [i for i, text in enumerate(clean) if len(text) <= _LONG_CHARS]
-        # The fast way keeps no offsets and takes a quarter less; who needs those pays again.
-        fast = self._tokenizer.encode_batch_fast(
-            [clean[i] for i in short], add_special_tokens=False
-        )
-        for i, encoding in zip(short, fast, strict=True):
-            tokens[i] = Tokens(encoding.ids, partial(self._offsets, clean[i]))
+        # The fast ways keep no offsets; who needs those pays again.
+        for i, ids in zip(short, self._ids([clean[i] for i in short]), strict=True):
+            tokens[i] = Tokens(ids, partial(self._offsets, clean[i]))
         tokens.update({i: self._in_pieces(clean[i]) for i in long})
         return [tokens[i] for i in range(len(clean))]
 
@@ -66,6 +67,12 @@ class TextTokenizer:
             ids[row, : len(framed)] = framed
             mask[row, : len(framed)] = 1
         return ids, mask
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._words is not None:
+            return self._words.ids(texts)
+        found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in found]
 
     def _in_pieces(self, text: str) -> Tokens:
         # Arrays: a quarter of a million tokens are 2 MB so, and 35 MB as tuples of integers.
