@@ -207,8 +207,8 @@ def add_up(lists: Sequence[tuple[Ids, Scores]]) -> tuple[Ids, Scores]:
     if span <= SPAN * sum(len(ids) for ids, _ in lists) + SPAN_MIN:
         sums = np.zeros(span, dtype=np.float32)
         for ids, scores in lists:
-            sums[ids - ids.dtype.type(low)] += scores
-        places = np.flatnonzero(sums)
+            np.add.at(sums, ids - ids.dtype.type(low), scores)  # ids differ; `+=` is slower
+        places = np.flatnonzero(sums > 0)  # of booleans: of floats it takes ten times as long
         return places + low, sums[places]
     all_ids, inverse = np.unique(np.concatenate([ids for ids, _ in lists]), return_inverse=True)
     scores = np.concatenate([scores for _, scores in lists])

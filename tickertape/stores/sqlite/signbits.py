@@ -21,7 +21,7 @@ Distances = np.ndarray[Any, np.dtype[np.uint16]]
 FAR = np.iinfo(np.uint16).max  # the distance of a removed row
 BYTES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).astype(np.float32)
 CAPACITY_MIN = 1024
-BLOCK = 16_384  # rows; three temporaries of a block stay in the CPU's second-level cache
+BLOCK = 65_536  # rows; three temporaries of a block stay in the CPU's second-level cache
 
 
 def pack(vectors: Vectors) -> Words:
