@@ -148,12 +148,15 @@ def drop_traceback(error: BaseException) -> None:
     A frame that has both the error and, by the traceback, itself is a cycle: the record, and the
     text in it, would stay until the garbage collector comes by.
     """
-    left: BaseException | None = error
-    seen: list[BaseException] = []
-    while left is not None and left not in seen:
-        seen.append(left)
-        left.__traceback__ = None
-        left = left.__cause__ or left.__context__
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        left += [each.__cause__, each.__context__]
 
 
 def _short(value: object, limit: int = 80) -> str:

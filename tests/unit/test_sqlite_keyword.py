@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.contract.store_kit import ids, keyword, put
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
+from tickertape.stores.sqlite import keyword as keyword_search
 
 
 @pytest.fixture
@@ -71,3 +75,25 @@ async def test_filter_matches_an_element_of_a_list(store: SqliteStore) -> None:
     )
     assert ids(await keyword(store, "word", filters={"tags": "guidance"})) == ["a"]
     assert ids(await keyword(store, "word", filters={"who.role": ["ir", "chair"]})) == ["b"]
+
+
+@given(
+    scores=st.lists(st.integers(1, 40), min_size=1, max_size=3000),
+    repeated=st.integers(1, 4),
+    count=st.integers(1, 260),
+)
+def test_the_best_are_the_best_whatever_their_number(
+    scores: list[int], repeated: int, count: int
+) -> None:
+    """Among many a first bound comes from a sample; of equals the first come first."""
+    held = np.array(scores * repeated, np.float32)
+    expected = np.lexsort((np.arange(len(held)), -held))[:count]
+    found = keyword_search._best(np.arange(len(held)), held, count)
+    assert found.tolist() == expected.tolist()
+
+
+def test_the_best_of_many() -> None:
+    held = np.random.default_rng(1).integers(1, 500, 50_000).astype(np.float32)
+    expected = np.lexsort((np.arange(len(held)), -held))[:250]
+    found = keyword_search._best(np.arange(len(held)), held, 250)
+    assert found.tolist() == expected.tolist()

@@ -73,8 +73,19 @@ def test_a_bound_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadPoolExecutor(4) as threads:
         for found in threads.map(lambda _: small.ids(texts), range(20)):
             assert found == whole(texts)
-    small.ids(["x" * 64, "y" * 65])
-    assert set(small._known) <= {"x" * 64}
+    small._known = {}
+    small.ids(["x" * 24, "y" * 25])
+    assert set(small._known) == {"x" * 24}
+
+
+def test_a_known_word_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Words(LIBRARY)
+    expected = whole(["revenue rose 4.2%", "rose"])
+    fresh.ids(["rose revenue", "4.2%"])
+    encoded: list[str] = []
+    monkeypatch.setattr(fresh, "_encoded", lambda texts: encoded.extend(texts) or [])
+    assert fresh.ids(["revenue rose 4.2%", "rose"]) == expected
+    assert encoded == []
 
 
 def test_which_tokenisers() -> None:
@@ -84,3 +95,7 @@ def test_which_tokenisers() -> None:
     assert not apart(json.loads(made.to_str()))
     made.pre_tokenizer = None
     assert not apart(json.loads(made.to_str()))
+    for added in (AddedToken("net income"), AddedToken("ebitda", normalized=True)):
+        made = tokenizer()
+        made.add_tokens([added])
+        assert not apart(json.loads(made.to_str()))

@@ -45,7 +45,7 @@ class Embedder(Protocol):
     special_tokens: int  # how many of those `encode` adds to a sequence
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenise without truncation and without special tokens. Releases the GIL."""
+        """Tokenise without truncation and without special tokens. Call it in a thread."""
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:
         """Embed one batch of id sequences (no special tokens; they are added here).

@@ -71,7 +71,7 @@ class Engine(ABC):
         """Let go of the graph. Safe to call twice."""
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenise without truncation and without special tokens. Releases the GIL."""
+        """Tokenise without truncation and without special tokens. Call it in a thread."""
         return self._tokenizer.tokenize(texts)
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vectors:

@@ -28,10 +28,10 @@ from tickertape.errors import StartError  # noqa: E402
 LANES_MAX = 4
 TRIES = 5
 BF16_WORTH = 0.85  # of f32's time: bf16 must win clearly, not by chance
-# What it keeps of the shapes that it met, in entries, some ten for each. Unbounded (5,000), 195
-# shapes took 380 MB; so they take 170, and one that is met again is prepared in 2 ms, which in
-# sorted windows cannot be measured.
-SHAPES_KEPT = "60"
+# What a lane keeps of the shapes that it met, in entries of a kind, some ten a shape of MiniLM.
+# With two lanes 195 shapes took 380 MB unbounded (5,000) and take 190 so; one that is met again
+# is prepared in 2 ms, which in sorted windows cannot be measured.
+SHAPES_KEPT = "150"
 PRECISION = "INFERENCE_PRECISION_HINT"
 
 

@@ -41,7 +41,10 @@ class TextTokenizer:
         self.special_tokens = len(self._prefix) + len(self._suffix)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenise without truncation and without special tokens. Releases the GIL."""
+        """Tokenise without truncation and without special tokens.
+
+        The library releases the GIL; known words do not need it.
+        """
         # A lone surrogate has no UTF-8; U+FFFD is as long, so offsets stay those of the text.
         clean = [_SURROGATE.sub("\ufffd", text) for text in texts]
         tokens: dict[int, Tokens] = {}
@@ -115,16 +118,22 @@ class _Offsets(Sequence[tuple[int, int]]):
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Cut where the tokens stay the same: before a space, which tokenisers drop or take for a part
-    of the next word. An endless word is cut anywhere."""
+    """Cut before a space between two words, where BERT's tokens stay the same, and other
+    tokenisers' nearly all. Where there is none, at any other space, or anywhere.
+    """
     low = 0
     while len(text) - low > _PIECE_CHARS:
-        last = low + _PIECE_CHARS
-        least = low + _PIECE_CHARS // 2
-        cut = next((at for at in range(last, least, -1) if text[at].isspace()), last)
+        least, last = low + _PIECE_CHARS // 2, low + _PIECE_CHARS
+        cut = next((at for at in range(last, least, -1) if _between(text, at)), None)
+        if cut is None:
+            cut = next((at for at in range(last, least, -1) if text[at].isspace()), last)
         yield low, cut
         low = cut
     yield low, len(text)
+
+
+def _between(text: str, at: int) -> bool:
+    return text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace()
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -21,7 +21,7 @@ Distances = np.ndarray[Any, np.dtype[np.uint16]]
 FAR = np.iinfo(np.uint16).max  # the distance of a removed row
 BYTES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).astype(np.float32)
 CAPACITY_MIN = 1024
-BLOCK = 65_536  # rows; three temporaries of a block stay in the CPU's second-level cache
+BLOCK = 65_536  # rows; a block and its temporaries are 1.2 MB: a large second-level cache
 
 
 def pack(vectors: Vectors) -> Words:
@@ -134,8 +134,8 @@ def positions(ids: Ids, wanted: Ids) -> Ids:
 def _distances(columns: Words, query: Words, rows: int) -> Distances:
     """Hamming distance of each of the first ``rows`` rows, block by block."""
     distances = np.zeros(rows, dtype=np.uint16)
-    differ = np.empty(BLOCK, dtype=np.uint64)
-    ones = np.empty(BLOCK, dtype=np.uint8)
+    differ = np.empty(min(BLOCK, rows), dtype=np.uint64)
+    ones = np.empty(min(BLOCK, rows), dtype=np.uint8)
     for low in range(0, rows, BLOCK):
         high = min(low + BLOCK, rows)
         block = distances[low:high]
