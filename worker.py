@@ -31,7 +31,7 @@ from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
 
 HOLD_SECONDS = 0.05
-BEGIN_SECONDS = 0.05
+BRIEF_SECONDS = 0.05
 SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
@@ -77,8 +77,12 @@ class Consumer(FaustConsumer):
         return committed
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
-        """Yield a batch, with `begin` kept out until the last record is handed over."""
-        seconds = timeout if self.app.consuming else BEGIN_SECONDS
+        """Yield a batch, with `begin` kept out until the last record is handed over.
+
+        A partition that is released meanwhile is not waited for: hence briefly while one is held.
+        """
+        brief = not self.app.consuming or self.app.holding
+        seconds = BRIEF_SECONDS if brief else timeout
         fetched = cast(AsyncGenerator[tuple[TP, Any], None], super().getmany(seconds))
         async with self._batch, contextlib.aclosing(fetched) as batch:
             async for found in batch:
@@ -251,6 +255,11 @@ class TickertapeApp(faust.App):
         return dict(found)
 
     # Holds
+
+    @property
+    def holding(self) -> bool:
+        """True while a flow keeps partitions from being fetched; those that rest do not count."""
+        return any(tp not in self._rests for tp in self._held)
 
     async def keep_holds(self) -> None:
         """Hold and release partitions as their flows ask, until the app stops.
