@@ -185,9 +185,10 @@ def test_offsets_are_those_of_the_text(int8: Embedder) -> None:
         "Revenue of Nestlé S.A. rose by 4.2% to $1,234 mn 😀 in Q3.\n\n日本語。 " * 3000,
         ("no-space," * 1200 + " ") * 9,
         "\ud800 word " * 8_000,
+        "a" * 2**14 + " ",
         "rose " * 3276 + "rev\x0cenue\n\n" + "a " * 9000,
     ],
-    ids=["prose", "few spaces", "surrogates", "form feed"],
+    ids=["prose", "few spaces", "surrogates", "ends in a space", "form feed"],
 )
 def test_a_long_text_has_the_tokens_that_it_has_as_a_whole(int8: Embedder, text: str) -> None:
     """It is tokenised in pieces, for the library's memory."""

@@ -133,7 +133,7 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _between(text: str, at: int) -> bool:
-    return text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace()
+    return text[at] == " " and not text[at - 1].isspace() and not text[at + 1 : at + 2].isspace()
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
