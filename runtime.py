@@ -7,7 +7,7 @@ import contextlib
 import ctypes
 import gc
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -206,16 +206,12 @@ class Worker:
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow."""
         now, lags = time.monotonic(), self.app.lags()
-        return [
-            self._status(
-                flow,
-                now,
-                [lag for topic in flow.spec.routes for lag in lags.get(topic, {}).values()],
-            )
-            for flow in self._flows
-        ]
+        return [self._status(flow, now, lags) for flow in self._flows]
 
-    def _status(self, flow: Flow[Any], now: float, lags: Sequence[int]) -> FlowStatus:
+    def _status(
+        self, flow: Flow[Any], now: float, by_topic: Mapping[str, Mapping[int, int]]
+    ) -> FlowStatus:
+        lags = [lag for topic in flow.spec.routes for lag in by_topic.get(topic, {}).values()]
         held = flow.wants_hold
         state = "paused" if flow.paused else "held" if held else "running"
         counters = flow.counters

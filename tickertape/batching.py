@@ -32,8 +32,7 @@ def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
     batches: list[list[int]] = []
     done = 0
     while done < len(order):
-        _, width = shape(1, lengths[order[done]])
-        rows = max(budget // max(width, 1), 1)
+        rows = max(budget // max(_width(lengths[order[done]]), 1), 1)
         rows -= rows % _step(rows)
         batches.append(order[done : done + rows])
         done += rows
@@ -42,20 +41,23 @@ def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 def shape(rows: int, longest: int) -> tuple[int, int]:
     """Return the rows and tokens that a batch is padded to; neither is less than it has."""
-    return _up(rows, _step(rows)), _up(longest, _step(longest, WIDTH_MIN))
+    return _up(rows, _step(rows)), _width(longest)
 
 
 def share(lengths: Sequence[int], lanes: int) -> int:
     """Return a budget under which `plan` makes about one batch for each lane, of equal size."""
-    _, longest = shape(1, max(lengths, default=0))
-    total = sum(shape(1, length)[1] for length in lengths)
-    rows, _ = shape(-(-total // max(longest * lanes, 1)), longest)
-    return max(rows * longest, 1)
+    widest = _width(max(lengths, default=0))
+    rows = -(-sum(map(_width, lengths)) // max(widest * lanes, 1))
+    return max(_up(rows, _step(rows)) * widest, 1)
 
 
 def padded(lengths: Sequence[int]) -> int:
     """Return what one batch of these lengths has, in tokens, padded to its longest."""
     return max(lengths, default=0) * len(lengths)
+
+
+def _width(longest: int) -> int:
+    return _up(longest, _step(longest, WIDTH_MIN))
 
 
 def _up(size: int, step: int) -> int:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import orjson
 from tokenizers import Tokenizer
 
 from tickertape.embed.base import Offsets, Tokens
-from tickertape.embed.words import Words, apart
+from tickertape.embed.words import Words, apart, encoded
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -35,8 +34,8 @@ class TextTokenizer:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        tree = orjson.loads(path.read_bytes())
-        self._words = Words(self._tokenizer) if apart(tree) else None
+        library = self._tokenizer
+        self._ids = Words(library).ids if apart(library) else partial(encoded, library)
         self._prefix, self._suffix = _frame(self._tokenizer)
         self.special_tokens = len(self._prefix) + len(self._suffix)
 
@@ -70,12 +69,6 @@ class TextTokenizer:
             ids[row, : len(framed)] = framed
             mask[row, : len(framed)] = 1
         return ids, mask
-
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if self._words is not None:
-            return self._words.ids(texts)
-        found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [encoding.ids for encoding in found]
 
     def _in_pieces(self, text: str) -> Tokens:
         # Arrays: a quarter of a million tokens are 2 MB so, and 35 MB as tuples of integers.

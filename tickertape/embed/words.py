@@ -7,11 +7,12 @@ word are; where no token crosses a space, a text's ids are those of its words in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 # Some 200 bytes each, a kilobyte at most; then all are forgotten, and the common ones met anew.
 WORDS_MAX = 16_384
@@ -20,15 +21,21 @@ WORDS_MAX = 16_384
 _ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|\S{25}"
 
 
-def apart(tree: Mapping[str, Any]) -> bool:
-    """Return whether a ``tokenizer.json`` is BERT's: what it makes of a word does not depend on
-    the words around it (https://huggingface.co/docs/tokenizers/api/pre-tokenizers).
+def apart(tokenizer: Tokenizer) -> bool:
+    """Return whether a tokeniser is BERT's: what it makes of a word does not depend on the words
+    around it (https://huggingface.co/docs/tokenizers/api/pre-tokenizers).
     """
-    kinds = [(tree.get(name) or {}).get("type") for name in ("normalizer", "pre_tokenizer")]
     # A token that was added may have a space, and may be found in another form than its own.
-    added = tree.get("added_tokens") or []
-    plain = not any(token["normalized"] or len(token["content"].split()) != 1 for token in added)
-    return plain and kinds == ["BertNormalizer", "BertPreTokenizer"]
+    added = tokenizer.get_added_tokens_decoder().values()
+    plain = not any(token.normalized or len(token.content.split()) != 1 for token in added)
+    bert = isinstance(tokenizer.normalizer, BertNormalizer)
+    return plain and bert and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
+
+
+def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of each text by the library alone, without special tokens."""
+    found = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return [encoding.ids for encoding in found]
 
 
 class Words:
@@ -48,9 +55,9 @@ class Words:
         split = [None if self._odd.search(text) else text.split() for text in texts]
         # Not a difference of sets: that goes through all that are known.
         new = list({word for words in split if words for word in words if word not in known})
-        known.update(zip(new, self._encoded(new), strict=True))
+        known.update(zip(new, encoded(self._tokenizer, new), strict=True))
         odd = [text for text, words in zip(texts, split, strict=True) if words is None]
-        whole = iter(self._encoded(odd))
+        whole = iter(encoded(self._tokenizer, odd))
         found = [
             next(whole)
             if words is None
@@ -60,7 +67,3 @@ class Words:
         if len(known) > WORDS_MAX:
             self._known = {}
         return found
-
-    def _encoded(self, texts: Sequence[str]) -> Iterable[list[int]]:
-        found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return (encoding.ids for encoding in found)
