@@ -46,6 +46,26 @@ async def test_waits_for_another_writer(store: SqliteStore) -> None:
     assert await writing == [Applied.APPLIED]
 
 
+async def test_a_new_store_waits_while_another_worker_makes_it(tmp_path: Path) -> None:
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    with locked(store.path):  # not yet in WAL mode: its switch is what has to wait
+        starting = asyncio.create_task(store.start())
+        await asyncio.sleep(0.05)
+        assert not starting.done()
+    await starting
+    assert await store.apply([put("a", "one")]) == [Applied.APPLIED]
+    await store.stop()
+
+
+async def test_a_new_store_that_stays_locked_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "BUSY_SECONDS", 0.02)
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    with locked(store.path), pytest.raises(StoreError, match="database is locked"):
+        await store.start()
+
+
 async def test_locked_for_too_long_is_an_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ whole when a worker first searches) beside `passages` (vectors and text, read by
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,10 +105,28 @@ def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
     """
     connection = apsw.Connection(str(path))
     connection.set_busy_handler(wait)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-8000"):
+    _write_ahead(connection, wait)
+    for pragma in ("synchronous=FULL", "cache_size=-8000"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     bm25.register(connection)
     return connection
+
+
+def _write_ahead(connection: apsw.Connection, wait: Callable[[int], bool]) -> None:
+    """Turn WAL on, which is kept in the file.
+
+    The first time needs the file for itself, and where another worker is at the same thing SQLite
+    does not call the busy handler (two who wait for each other would wait for ever): it gives up
+    its own lock and raises at once. So the wait for the next try is here.
+    """
+    for calls in itertools.count():
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        except apsw.BusyError:
+            if not wait(calls):
+                raise
+        else:
+            return
 
 
 def create(connection: apsw.Connection) -> None:
