@@ -21,6 +21,7 @@ import faust
 import structlog
 from aiohttp.web import Application, AppRunner
 from faust.streams import _current_event
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
@@ -36,6 +37,10 @@ SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
 POLL_RECORDS = 1000
+# A fetch costs some 3 ms, mostly for naming every partition. While windows run, one at a time for
+# each record that comes was a quarter of a core, and nothing started earlier for it.
+PACE_SECONDS = 0.05
+PACE_TICK_SECONDS = 0.01
 # What brings only records that no flow wants, as our own on embeddings, is read now and then in
 # large pieces: a fetch for each few of them cost a quarter of all that a document costs.
 REST_SECONDS = 0.1
@@ -43,6 +48,42 @@ RESTING_RECORDS = 200
 STOP_SECONDS_MAX = 9.0
 
 log = structlog.get_logger("tickertape.worker")
+
+
+class FetchThread(AIOKafkaConsumerThread):
+    """Decides when the broker is asked; aiokafka offers no way to say so.
+
+    It asks again as soon as what it fetched was taken: hence the pace. And it asks for nothing
+    for up to 100 ms while records that it fetched are not taken (its ``prefetch_backoff``, so that
+    their partition is in the next fetch): not for those of partitions that rest.
+    """
+
+    async def on_start(self) -> None:
+        """Start the consumer."""
+        await super().on_start()
+        fetcher: Any = cast(Any, self._consumer)._fetcher
+        self.pace(fetcher)
+
+    def pace(self, fetcher: Any) -> None:
+        """Put ourselves between the fetcher and what it decides to do next."""
+        decide = fetcher._get_actions_per_node
+        app = cast(TickertapeApp, self.app)
+        earliest = 0.0
+
+        def actions(assignment: Any) -> tuple[Any, ...]:
+            nonlocal earliest
+            for tp in app.resting:
+                if (fetched := fetcher._records.get(tp)) is not None:
+                    fetched._backoff = 0
+            fetches, resets, timeout, *others = decide(assignment)
+            if fetches:
+                now = time.monotonic()
+                if now < earliest and app.busy:
+                    return [], resets, min(timeout, PACE_TICK_SECONDS), *others
+                earliest = now + PACE_SECONDS
+            return fetches, resets, timeout, *others
+
+        fetcher._get_actions_per_node = actions
 
 
 class Consumer(FaustConsumer):
@@ -61,6 +102,9 @@ class Consumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._batch = asyncio.Lock()
+
+    def _new_consumer_thread(self) -> FetchThread:
+        return FetchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def begin(self) -> None:
         """Put every partition where it is committed; what is fetched from now on counts."""
@@ -260,6 +304,16 @@ class TickertapeApp(faust.App):
     def holding(self) -> bool:
         """True while a flow keeps partitions from being fetched; those that rest do not count."""
         return any(tp not in self._rests for tp in self._held)
+
+    @property
+    def resting(self) -> list[TP]:
+        """The partitions that are read now and then (see `REST_SECONDS`)."""
+        return list(self._rests)
+
+    @property
+    def busy(self) -> bool:
+        """True while a flow works on records."""
+        return self._consuming and any(flow.busy for flow in self.flows)
 
     async def keep_holds(self) -> None:
         """Hold and release partitions as their flows ask, until the app stops.

@@ -198,6 +198,11 @@ class Flow(Generic[T]):
         return "" if self._accepting else "partitions are being given back"
 
     @property
+    def busy(self) -> bool:
+        """True while a window runs."""
+        return bool(self._tasks)
+
+    @property
     def records_in_flight(self) -> int:
         """Records taken over and not settled."""
         return self._records
