@@ -9,12 +9,13 @@ import numpy as np
 
 from tickertape.batching import plan
 from tickertape.documents import Vectors
-from tickertape.embed.base import Embedder, lanes
+from tickertape.embed.base import Embedder, lanes, spare
 
 
 def embed(embedder: Embedder, sequences: Sequence[Sequence[int]], budget: int) -> Vectors:
     """Embed in batches of padded tokens under the budget, a thread a lane; rows in order."""
-    planned = plan([len(ids) + embedder.special_tokens for ids in sequences], budget)
+    lengths = [len(ids) + embedder.special_tokens for ids in sequences]
+    planned = plan(lengths, budget, spare(embedder))
     batches = [(rows, [sequences[i] for i in rows]) for rows in planned]
     vectors = np.empty((len(sequences), embedder.dimension), np.float32)
     left, lock = iter(batches), threading.Lock()

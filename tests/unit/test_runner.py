@@ -87,8 +87,9 @@ async def test_rows_stand_in_the_order_of_the_sequences(runner: Runner) -> None:
 
 
 async def test_batches_stay_within_the_budget(runner: Runner, fake: Fake) -> None:
-    await runner.embed([[n] * 2 for n in range(7)])  # four tokens each with the special ones
-    assert [len(batch) for batch in fake.batches] == [3, 3, 1]
+    runner.batch_tokens = 64
+    await runner.embed([[n] * 12 for n in range(7)])  # 14 tokens, padded to 16
+    assert [len(batch) for batch in fake.batches] == [4, 3]
 
 
 async def test_nothing_to_embed(runner: Runner, fake: Fake) -> None:
@@ -186,6 +187,7 @@ async def test_tokenize_keeps_order(runner: Runner) -> None:
 
 
 async def test_counters(runner: Runner) -> None:
+    runner.batch_tokens = 64
     await runner.embed([[1] * 4, [2] * 2])
     counters = runner.counters
     assert (counters.texts, counters.batches) == (2, 1)
@@ -226,7 +228,7 @@ class Laned(Fake):
 
 async def test_as_many_batches_run_at_a_time_as_the_embedder_has_lanes() -> None:
     fake = Laned()
-    runner = Runner(fake, batch_tokens=24)
+    runner = Runner(fake, batch_tokens=16)
     await runner.start()
     fake.gate.clear()
     sequences = [[n] * 10 for n in range(1, 9)]

@@ -34,7 +34,8 @@ class Tokens:
 class Embedder(Protocol):
     """One loaded model. Every method may be called from any thread.
 
-    One that is at its best with several batches at a time says so by ``lanes`` (see `lanes`).
+    One that is at its best with several batches at a time says so by ``lanes`` (see `lanes`),
+    and one for which a small batch is cheap, by ``spare`` (see `spare`).
     """
 
     name: str  # the published name, e.g. sentence-transformers/all-MiniLM-L6-v2
@@ -61,3 +62,10 @@ class Embedder(Protocol):
 def lanes(embedder: Embedder) -> int:
     """Return how many batches the embedder is best given at a time; 1 where it does not say."""
     return int(getattr(embedder, "lanes", 1))
+
+
+def spare(embedder: Embedder) -> int | None:
+    """Return how many tokens of padding cost the embedder less than one more batch would; None
+    where it does not say: then as few batches as the budget allows are best."""
+    found: int | None = getattr(embedder, "spare", None)
+    return found

@@ -22,7 +22,7 @@ import numpy as np
 
 from tickertape.batching import padded, plan, share
 from tickertape.documents import Vector, Vectors
-from tickertape.embed.base import Embedder, Tokens, lanes
+from tickertape.embed.base import Embedder, Tokens, lanes, spare
 from tickertape.errors import TransientError
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Runner:
         """
         self._check_running()
         lengths = [len(sequence) + self.embedder.special_tokens for sequence in sequences]
-        batches = plan(lengths, self._budget(lengths))
+        batches = plan(lengths, self._budget(lengths), spare(self.embedder))
         call = _Call(sequences, self.embedder.dimension, len(batches))
         if not batches:
             return call.vectors
