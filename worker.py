@@ -37,8 +37,9 @@ SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
 POLL_RECORDS = 1000
-# A fetch costs some 3 ms, mostly for naming every partition. While windows run, one at a time for
-# each record that comes was a quarter of a core, and nothing started earlier for it.
+# A fetch costs some 3 ms, mostly for naming every partition: one for each record that comes took a
+# quarter of a core, which the model could use. So while windows run, of whatever flow, records may
+# wait so long; where nothing runs they are fetched at once.
 PACE_SECONDS = 0.05
 PACE_TICK_SECONDS = 0.01
 # What brings only records that no flow wants, as our own on embeddings, is read now and then in
@@ -55,7 +56,8 @@ class FetchThread(AIOKafkaConsumerThread):
 
     It asks again as soon as what it fetched was taken: hence the pace. And it asks for nothing
     for up to 100 ms while records that it fetched are not taken (its ``prefetch_backoff``, so that
-    their partition is in the next fetch): not for those of partitions that rest.
+    their partition is in the next fetch): not for those of partitions that rest while there is
+    work. Where there is none the next fetch may last, and they are to be in it.
     """
 
     async def on_start(self) -> None:
@@ -72,13 +74,14 @@ class FetchThread(AIOKafkaConsumerThread):
 
         def actions(assignment: Any) -> tuple[Any, ...]:
             nonlocal earliest
-            for tp in app.resting:
+            busy = app.busy
+            for tp in app.resting if busy else ():
                 if (fetched := fetcher._records.get(tp)) is not None:
                     fetched._backoff = 0
             fetches, resets, timeout, *others = decide(assignment)
             if fetches:
                 now = time.monotonic()
-                if now < earliest and app.busy:
+                if busy and now < earliest:
                     return [], resets, min(timeout, PACE_TICK_SECONDS), *others
                 earliest = now + PACE_SECONDS
             return fetches, resets, timeout, *others

@@ -4,8 +4,7 @@ A batch costs what its longest sequence times its count costs: every row is padd
 longest. Sorting by length first keeps the padding small. Pure.
 
 Batches are cut to few shapes, because an engine that prepares for each shape it meets (OpenVINO:
-2 ms, and some megabytes that it keeps) would else prepare for hundreds: widths a quarter of a
-power of two apart, and rows that are a power of two. What is padded for that costs less.
+2 ms, and some megabytes that it keeps) would else prepare for hundreds.
 """
 
 from __future__ import annotations
@@ -21,9 +20,13 @@ def plan(lengths: Sequence[int], budget: int, spare: int | None = None) -> list[
     """Return batches of indices into ``lengths``: each index once, longest sequences first.
 
     ``budget`` is in padded tokens: that many a batch's `shape` has at most. A sequence over the
-    budget is a batch of its own. ``spare`` is how many tokens may be padding in one batch, the
-    steps between widths not counted; None is no such bound. Longest first, so that the largest
-    allocation comes first and a budget too large for the memory shows at once.
+    budget is a batch of its own. Longest first, so that the largest allocation comes first and a
+    budget too large for the memory shows at once.
+
+    ``spare`` is for engines with which one more batch costs little: how many tokens of a batch
+    may be padding, the steps between widths not counted. The rows of each batch are a power of
+    two then, which makes shapes fewer by more than it makes batches. None: as few batches as the
+    budget allows.
 
     Raises:
         ValueError: ``budget`` is not positive.
@@ -36,9 +39,11 @@ def plan(lengths: Sequence[int], budget: int, spare: int | None = None) -> list[
     while done < len(order):
         width = _width(lengths[order[done]])
         rows = max(budget // max(width, 1), 1)
-        if spare is not None:
-            rows = _within(spare, [width - _width(lengths[i]) for i in order[done : done + rows]])
-        rows = _power_of_two(rows)
+        if spare is None:
+            rows -= rows % _step(rows)
+        else:
+            paddings = [width - _width(lengths[i]) for i in order[done : done + rows]]
+            rows = _power_of_two(_within(spare, paddings))
         batches.append(order[done : done + rows])
         done += rows
     return batches
@@ -50,7 +55,7 @@ def shape(rows: int, longest: int) -> tuple[int, int]:
 
 
 def share(lengths: Sequence[int], lanes: int) -> int:
-    """Return a budget under which `plan` makes about one batch for each lane, of equal size."""
+    """Return a budget under which `plan` makes a batch for each lane, or a few, of equal size."""
     widest = _width(max(lengths, default=0))
     rows = -(-sum(map(_width, lengths)) // max(widest * lanes, 1))
     return max(_up(rows, _step(rows)) * widest, 1)

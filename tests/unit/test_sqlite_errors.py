@@ -57,6 +57,22 @@ async def test_a_new_store_waits_while_another_worker_makes_it(tmp_path: Path) -
     await store.stop()
 
 
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_one_wait_for_whatever_lock_a_new_store_has(tmp_path: Path, lock: str) -> None:
+    path, waits = tmp_path / "new.db", []
+
+    def wait(calls: int) -> bool:
+        waits.append(calls)
+        return calls < 3
+
+    other = apsw.Connection(str(path))
+    other.execute(f"BEGIN {lock}")
+    with pytest.raises(apsw.BusyError):
+        schema.connect(path, wait)
+    other.close()
+    assert waits == [0, 1, 2, 3]
+
+
 async def test_a_new_store_that_stays_locked_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,8 @@ def test_what_rests_keeps_nothing_waiting(app: TickertapeApp, fetcher: Fetcher) 
     fetcher._records = {EMBEDDINGS: fetched(EMBEDDINGS)}
     assert asked(fetcher)[0] == []  # it is about to be taken, and is to be in the next fetch
     app._rests = {EMBEDDINGS: 9.0}
+    assert asked(fetcher)[0] == []  # nothing runs: the next fetch may last, and it is to be in it
+    work(app, busy=True)
     assert asked(fetcher)[0] == [TEXT]
     fetcher._records[TEXT] = fetched(TEXT)
     assert asked(fetcher)[0] == []

@@ -65,7 +65,7 @@ def lanes(embedder: Embedder) -> int:
 
 
 def spare(embedder: Embedder) -> int | None:
-    """Return how many tokens of padding cost the embedder less than one more batch would; None
-    where it does not say: then as few batches as the budget allows are best."""
+    """Return how much padding of a batch costs the embedder less than one more batch, in tokens;
+    None where it does not say: then as few batches as the budget allows are best."""
     found: int | None = getattr(embedder, "spare", None)
     return found

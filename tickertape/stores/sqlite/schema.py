@@ -104,8 +104,8 @@ def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
     committed on the strength of it.
     """
     connection = apsw.Connection(str(path))
-    connection.set_busy_handler(wait)
     _write_ahead(connection, wait)
+    connection.set_busy_handler(wait)
     for pragma in ("synchronous=FULL", "cache_size=-8000"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     bm25.register(connection)
@@ -115,9 +115,9 @@ def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
 def _write_ahead(connection: apsw.Connection, wait: Callable[[int], bool]) -> None:
     """Turn WAL on, which is kept in the file.
 
-    The first time needs the file for itself, and where another worker is at the same thing SQLite
-    does not call the busy handler (two who wait for each other would wait for ever): it gives up
-    its own lock and raises at once. So the wait for the next try is here.
+    The first time needs the file for itself. Where another worker is at the same thing SQLite calls
+    no busy handler: it raises at once, because two who wait for each other would wait for ever.
+    So the wait is here, and the handler, which counts from 0 for itself, is set afterwards.
     """
     for calls in itertools.count():
         try:
