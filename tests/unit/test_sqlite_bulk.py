@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import apsw
 import numpy as np
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.store_kit import MODEL, delete, put, touch, vector_of, version
@@ -81,8 +81,16 @@ def content(db: apsw.Connection) -> dict[str, list[Any]]:
     }
 
 
+A_TWICE_THEN_ANOTHER_SIZE = [
+    put("a", "revenue rose", vectors=[vector_of("x", 8)], model="other@fp32"),
+    touch("a", version(1)),
+    put("b", "revenue rose", vectors=[vector_of("x", 16)], model="other@fp32"),
+]
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(operations, max_size=8), max_size=4))
+@example([A_TWICE_THEN_ANOTHER_SIZE])  # the first put is right, not the first together
 def test_together_and_one_by_one_are_the_same(windows: Sequence[Sequence[Operation]]) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         together, alone = connect(Path(one)), connect(Path(other))

@@ -25,13 +25,14 @@ Space = Callable[[str, int], int]  # model and dimension -> id, made where it is
 
 
 class OneByOne(Exception):
-    """These cannot be done together: a text that JSON cannot carry, a model of two dimensions."""
+    """These cannot be done together: JSON cannot carry one of their texts."""
 
 
 def apply(
     db: apsw.Connection, operations: Mapping[int, Operation], space: Space
 ) -> dict[int, Applied]:
-    """Do the operations, of a key each; return what became of them, by the same numbers.
+    """Do the operations, of a key each and a model's vectors of one size; return what became of
+    them, by the same numbers.
 
     Call it in a savepoint: an error leaves some of it done.
 
@@ -114,8 +115,6 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
         return
     # First, as a model whose dimension changed is refused while others' chunks are there.
     wanted = {(p.put.model, p.vectors.shape[1]) for p, _ in puts if p.put.chunks}
-    if len({model for model, _ in wanted}) < len(wanted):
-        raise OneByOne("a model's vectors differ in size")
     ids = {where: space(*where) for where in sorted(wanted)}
     old = [row for _, row in puts if row is not None]
     if old:

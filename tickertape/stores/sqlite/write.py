@@ -45,7 +45,8 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
     """Do the operations in order, all in one transaction; one result each.
 
     Most of them together (`bulk`); one by one, in a savepoint each, those of a key that comes
-    twice, deletes, and all of them where one is at fault.
+    twice, deletes, and all of them where one is at fault or a model's vectors differ in size:
+    the first of those in order is right.
     """
     ready = {number: _prepared(operation) for number, operation in enumerate(operations)}
     counts = Counter(_key_of(operation) for operation in ready.values())
@@ -54,6 +55,8 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
         for number, operation in ready.items()
         if isinstance(operation, Prepared | Touch) and counts[_key_of(operation)] == 1
     }
+    if not _of_one_size(ready.values()):
+        many = {}
     with transaction(db):
         results: dict[int, Applied | Exception] = dict(_together(db, many))
         for number, operation in ready.items():
@@ -129,6 +132,13 @@ def _prepared(operation: Operation) -> Prepared | Touch | Delete | Exception:
         return prepare(operation)
     except OWN_FAULT as error:
         return _permanent(error)
+
+
+def _of_one_size(operations: Iterable[Prepared | Touch | Delete | Exception]) -> bool:
+    """True where no model has vectors of two sizes."""
+    puts = (found for found in operations if isinstance(found, Prepared) and found.put.chunks)
+    sizes = {(found.put.model, found.vectors.shape[1]) for found in puts}
+    return len({model for model, _ in sizes}) == len(sizes)
 
 
 def _key_of(operation: Prepared | Touch | Delete | Exception) -> DocumentKey | None:
