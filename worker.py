@@ -63,8 +63,7 @@ class FetchThread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer."""
         await super().on_start()
-        fetcher: Any = cast(Any, self._consumer)._fetcher
-        self.pace(fetcher)
+        self.pace(cast(Any, self._consumer)._fetcher)
 
     def pace(self, fetcher: Any) -> None:
         """Put ourselves between the fetcher and what it decides to do next."""

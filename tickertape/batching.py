@@ -86,4 +86,4 @@ def _up(size: int, step: int) -> int:
 
 def _step(size: int, least: int = 1) -> int:
     """How far the sizes around this one are from each other."""
-    return max((1 << max(size.bit_length() - 1, 0)) // STEPS, least)
+    return max(_power_of_two(max(size, 1)) // STEPS, least)

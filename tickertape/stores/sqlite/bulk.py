@@ -114,7 +114,7 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
     if not puts:
         return
     # First, as a model whose dimension changed is refused while others' chunks are there.
-    wanted = {(p.put.model, p.vectors.shape[1]) for p, _ in puts if p.put.chunks}
+    wanted = {prepared.space for prepared, _ in puts if prepared.put.chunks}
     ids = {where: space(*where) for where in sorted(wanted)}
     old = [row for _, row in puts if row is not None]
     if old:
@@ -139,8 +139,7 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
         )
         fields += [[*field, row] for field in prepared.fields]
         if put.chunks:
-            where = (put.model, prepared.vectors.shape[1])
-            spaces.setdefault(where, []).append((prepared, row))
+            spaces.setdefault(prepared.space, []).append((prepared, row))
     columns = ", ".join(f"value ->> {number}" for number in range(16))
     db.execute(
         f"INSERT OR REPLACE INTO documents SELECT {columns} FROM json_each(?)",  # noqa: S608

@@ -25,6 +25,11 @@ class Prepared:
     fields: Sequence[tuple[str, str]]
     title: str
 
+    @property
+    def space(self) -> tuple[str, int]:
+        """Model and dimension of its vectors; means nothing where there are none."""
+        return self.put.model, self.vectors.shape[1]
+
 
 def prepare(put: Put) -> Prepared:
     """Check and encode.

@@ -137,8 +137,8 @@ def _prepared(operation: Operation) -> Prepared | Touch | Delete | Exception:
 def _of_one_size(operations: Iterable[Prepared | Touch | Delete | Exception]) -> bool:
     """True where no model has vectors of two sizes."""
     puts = (found for found in operations if isinstance(found, Prepared) and found.put.chunks)
-    sizes = {(found.put.model, found.vectors.shape[1]) for found in puts}
-    return len({model for model, _ in sizes}) == len(sizes)
+    spaces = {found.space for found in puts}
+    return len({model for model, _ in spaces}) == len(spaces)
 
 
 def _key_of(operation: Prepared | Touch | Delete | Exception) -> DocumentKey | None:
@@ -194,7 +194,7 @@ def _put(db: apsw.Connection, prepared: Prepared, head: Head | None) -> None:
     )
     if not put.chunks:
         return
-    space = _space(db, put.model, prepared.vectors.shape[1])
+    space = _space(db, *prepared.space)
     rows = zip(put.chunks, prepared.vectors, pack(prepared.vectors), prepared.words, strict=True)
     for chunk, vector, bits, words in rows:
         db.execute(
