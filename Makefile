@@ -27,7 +27,7 @@ lint: $(VENV)/.dev ## ruff: rules and format
 types: $(VENV)/.dev ## mypy --strict
 	$(RUN)/mypy
 
-docs: $(VENV)/.dev ## write README's tables anew from the program
+docs: $(VENV)/.dev ## write the tables of docs/reference.md anew from the program
 	$(RUN)/python -m docs.tables
 
 model: $(VENV)/.base ## the embedding model, where the cache has none

@@ -1,6 +1,6 @@
-"""``python -m docs.tables``: write README's tables from the program itself; ``--check`` compares.
+"""``python -m docs.tables``: write the tables of docs/reference.md; ``--check`` compares.
 
-A command, a route, a topic or a setting that is new is in the README after `make docs`, and
+A command, a route, a topic or a setting that is new is on the page after `make docs`, and
 `tests/unit/test_docs.py` fails until then.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "reference.md"
 BEGIN, END = "<!-- table: {name} -->\n", "<!-- end -->\n"
 
 Row = tuple[str, ...]
@@ -141,27 +141,27 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def written(text: str) -> str:
-    """Return the README with its tables as they must be."""
+    """Return the page with its tables as they must be."""
     for name, rows in TABLES.items():
         before, begin, rest = text.partition(BEGIN.format(name=name))
         _, end, after = rest.partition(END)
         if not (begin and end):
-            raise SystemExit(f"README.md: expected {BEGIN.format(name=name)} ... {END}")
+            raise SystemExit(f"docs/reference.md: expected {BEGIN.format(name=name)} ... {END}")
         text = f"{before}{begin}{table(rows())}{end}{after}"
     return text
 
 
 def main(args: list[str]) -> int:
     """Write the tables, or say which lines differ; return the exit code."""
-    before = README.read_text("utf-8")
+    before = PAGE.read_text("utf-8")
     after = written(before)
     if args != ["--check"]:
-        README.write_text(after, "utf-8")
+        PAGE.write_text(after, "utf-8")
         return 0
     known = set(before.splitlines())
     missing = [line for line in after.splitlines() if line not in known]
     for line in missing or ([] if before == after else ["a line too many"]):
-        print(f"README.md: {line}")
+        print(f"docs/reference.md: {line}")
     return int(before != after)
 
 

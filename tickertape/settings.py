@@ -1,6 +1,6 @@
 """Every setting, read once, frozen. Flags over environment over .env over config.yaml over default.
 
-A field's description is its documentation: README's table and ``config show`` are made of it.
+A field's description is its documentation: the reference and ``config show`` are made of it.
 Units are last in names. A wrong value raises `SettingsError` with one line that names the setting.
 """
 

@@ -23,8 +23,9 @@ from web.bodies import DocumentBody
 ROOT = Path(__file__).parents[2]
 PAGES = (
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md"),
-    *("docs/runbook.md", "docs/stores.md", "docs/engines.md"),
+    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
 )
+README_LINES_MAX = 150
 ELSEWHERE = {"TICKERTAPE_CONFIG"}  # read before there are settings
 IMAGE_BYTES_MAX = 300_000
 
@@ -77,13 +78,13 @@ def test_the_tables_are_up_to_date() -> None:
 
 
 def test_each_command_route_topic_and_setting_has_its_row(interface: dict[str, Any]) -> None:
-    readme = text("README.md")
+    page = text("docs/reference.md")
     names = [str(choice) for f in Settings.model_fields.values() for choice in _choices(f)]
     topics = [str(f.default) for n, f in Settings.model_fields.items() if n.startswith("topic_")]
     routes = [f"| `{route}` |" for route in interface["routes"]]
     cells = [f"`{name}`" for name in (*names, *topics)]
-    missing = [each for each in (*cells, *routes) if each not in readme]
-    missing += [name for name in interface["commands"] if f"| `{name}" not in readme]
+    missing = [each for each in (*cells, *routes) if each not in page]
+    missing += [name for name in interface["commands"] if f"| `{name}" not in page]
     assert missing == []
     assert {"worker", "send", "dlq replay"} <= set(interface["commands"])
     assert {"GET /readyz", "POST /documents"} <= set(interface["routes"])
@@ -171,6 +172,12 @@ def test_the_examples_are_valid() -> None:
     assert bodies
     for body in bodies:
         DocumentBody.model_validate(json.loads(body))
+
+
+def test_every_page_is_linked_and_the_first_is_short() -> None:
+    readme = text("README.md")
+    assert [page for page in PAGES if page != "README.md" and f"]({page}" not in readme] == []
+    assert len(readme.splitlines()) <= README_LINES_MAX
 
 
 def test_the_picture_is_one_and_small() -> None:
