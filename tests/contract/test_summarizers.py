@@ -25,7 +25,7 @@ from tickertape.errors import (
 from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
 from tickertape.summarize import SUMMARIZERS, open_summarizer
 from tickertape.summarize.base import Summarizer, SummaryRequest
-from tickertape.summarize.openai import OpenAISummarizer
+from tickertape.summarize.llm import LLMSummarizer
 
 REPORT = (
     "Good morning and thank you all for joining us. Third-quarter revenue was $1.2 billion, up 8 "
@@ -62,7 +62,7 @@ async def summarizer(
     request: pytest.FixtureRequest, double: LlmDouble
 ) -> AsyncIterator[Summarizer]:
     """Each provider, as the settings open it; the extractive one with the real model."""
-    if request.param == "openai":
+    if request.param == "llm":
         summarizer = opened(double)
         await summarizer.start()
         yield summarizer
@@ -322,5 +322,5 @@ async def test_the_key_is_shown_nowhere(
 
 def test_the_settings_choose() -> None:
     chosen = open_summarizer(Settings(llm_url="http://localhost:1/v1", llm_model="m"), None)  # type: ignore[arg-type,call-arg]
-    assert isinstance(chosen, OpenAISummarizer)
+    assert isinstance(chosen, LLMSummarizer)
     assert (chosen.name, chosen.dependency) == ("m", "llm")

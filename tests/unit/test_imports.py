@@ -38,6 +38,7 @@ ONLY: dict[str, set[str]] = {
     "tickertape.values": {"tickertape.errors"},
     "tickertape.ranges": set(),
     "tickertape.batching": set(),
+    "tickertape.llm": {"tickertape.errors", "tickertape.settings"},
 }
 # And what is named on the left never imports what is on the right.
 NEVER: dict[str, set[str]] = {
@@ -53,6 +54,7 @@ NEVER: dict[str, set[str]] = {
 LEAVES = ("tickertape.cli", "tickertape.demo")  # nothing in the library imports these
 REGISTRIES = (
     ("tickertape.stores", "STORES"),
+    ("tickertape.llm", "PROVIDERS"),
     ("tickertape.summarize", "SUMMARIZERS"),
     ("tickertape.embed", "ENGINES"),
 )

@@ -11,7 +11,7 @@ from tickertape.summarize.extractive import SentenceEncoder
 # name -> "module:Class"; a class has ``create(settings, encoder)``.
 SUMMARIZERS = {
     "extractive": "tickertape.summarize.extractive:ExtractiveSummarizer",
-    "openai": "tickertape.summarize.openai:OpenAISummarizer",
+    "llm": "tickertape.summarize.llm:LLMSummarizer",
 }
 
 
@@ -23,6 +23,6 @@ def open_summarizer(settings: Settings, encoder: SentenceEncoder) -> Summarizer:
     Raises:
         SettingsError: LLM_URL or LLM_API_KEY cannot be used.
     """
-    module, _, name = SUMMARIZERS["openai" if settings.llm_url else "extractive"].partition(":")
+    module, _, name = SUMMARIZERS["llm" if settings.llm_url else "extractive"].partition(":")
     summarizer: Summarizer = getattr(import_module(module), name).create(settings, encoder)
     return summarizer

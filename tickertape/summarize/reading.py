@@ -14,9 +14,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from tickertape.errors import OutageError, Rejected, TransientError
+from tickertape.llm.base import DEPENDENCY, Completion, LanguageModel
+from tickertape.llm.errors import PromptTooLong
 from tickertape.summarize import prompts
-from tickertape.summarize.chat import ChatClient, Completion
-from tickertape.summarize.chat_errors import DEPENDENCY, PromptTooLong
 from tickertape.summarize.pieces import pieces
 
 ANSWER_TOKENS_MAX = 1024
@@ -46,9 +46,9 @@ class Context:
 class Reading:
     """Reads one document; the token counts are those of all its requests."""
 
-    def __init__(self, client: ChatClient, context: Context, sentences: int, about: str) -> None:
+    def __init__(self, model: LanguageModel, context: Context, sentences: int, about: str) -> None:
         self.prompt_tokens = self.completion_tokens = self.total_tokens = 0
-        self._client = client
+        self._model = model
         self._context = context
         self._task = prompts.SUMMARY.format(sentences=sentences)
         self._answer_tokens = min(ANSWER_TOKENS_MAX, 64 + TOKENS_PER_SENTENCE * sentences)
@@ -58,7 +58,7 @@ class Reading:
         """Return the summary.
 
         Raises:
-            OutageError: the model's context is too small for any prompt; and `ChatClient`'s.
+            OutageError: the model's context is too small for any prompt; and `LanguageModel`'s.
         """
         head = self._about
         for _ in range(ROUNDS_MAX):
@@ -115,7 +115,7 @@ class Reading:
                 raise PromptTooLong("llm: longer than the context", context)
         try:
             message = {"role": "user", "content": prompt}
-            completion = await self._client.complete([message], answer_tokens)
+            completion = await self._model.complete([message], answer_tokens)
         except PromptTooLong as error:
             if error.limit is not None:
                 self._context.tokens = error.limit

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import httpx
@@ -23,7 +22,9 @@ from tickertape.errors import (
     Timeout,
     TransientError,
 )
-from tickertape.summarize.chat_errors import DEPENDENCY, Problem, answer_error, transport_error
+from tickertape.llm.base import DEPENDENCY, Completion, Description, Message
+from tickertape.llm.errors import Problem, answer_error, transport_error
+from tickertape.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +35,8 @@ PING_SECONDS_MAX = 10.0
 # would be a lost request.
 KEEPALIVE_SECONDS = 4.0
 
-Message = Mapping[str, str]  # {"role", "content"}
 
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """One answer. ``cut`` tells that it ended at ``max_tokens``, not by itself."""
-
-    text: str
-    cut: bool
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-
-
-class ChatClient:
+class OpenAIModel:
     """Asks one model of one server. The key is in no message, log line or repr.
 
     Errors of every call: `OutageError` (refused, 429, 503, and settings that are wrong for all:
@@ -71,7 +59,7 @@ class ChatClient:
         Raises:
             SettingsError: the URL or the key cannot be used.
         """
-        self.model = model
+        self.name = model
         self._url = _checked(url)
         self._host = f"{self._url.host}:{self._url.port or self._url.scheme}"
         self._headers = _key_header(key)
@@ -81,8 +69,24 @@ class ChatClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._client: httpx.AsyncClient | None = None
 
+    @classmethod
+    def create(cls, settings: Settings) -> OpenAIModel:
+        """Build from the settings.
+
+        Raises:
+            SettingsError: LLM_URL or LLM_API_KEY cannot be used.
+        """
+        key = settings.llm_api_key
+        return cls(
+            settings.llm_url or "",
+            settings.llm_model,
+            key=key.get_secret_value() if key else None,
+            timeout_seconds=settings.llm_timeout_seconds,
+            concurrency=settings.llm_concurrency,
+        )
+
     def __repr__(self) -> str:
-        return f"ChatClient({self._host}, {self.model})"
+        return f"OpenAIModel({self._host}, {self.name})"
 
     async def start(self) -> None:
         """Open the connection pool; nothing is sent."""
@@ -119,6 +123,17 @@ class ChatClient:
         return (
             [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         )
+
+    async def describe(self) -> Description:
+        """Ask for the server's models, and learn the context's length where it is told."""
+        entries = await self.models()
+        context_tokens = None
+        for entry in entries:
+            length = entry.get("max_model_len")
+            if entry.get("id") == self.name and isinstance(length, int) and length > 0:
+                context_tokens = length
+        served = any(entry.get("id") == self.name for entry in entries) if entries else None
+        return Description(served, context_tokens)
 
     async def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
         """Ask, and return the whole answer. Cancelling ends the request at once."""
@@ -158,7 +173,7 @@ class ChatClient:
         # A lone surrogate, which JSON can carry, is no UTF-8.
         clean = [{k: v.encode("utf-8", "replace").decode() for k, v in m.items()} for m in messages]
         return {
-            "model": self.model,
+            "model": self.name,
             "messages": clean,
             "max_tokens": max_tokens,
             "temperature": 0,
@@ -196,12 +211,12 @@ class ChatClient:
             return
         problem = self._hidden(Problem.read(await _body(response)))
         headers = {name.lower(): value for name, value in response.headers.items()}
-        raise answer_error(response.status_code, problem, headers, self.model)
+        raise answer_error(response.status_code, problem, headers, self.name)
 
     def _fail_event(self, event: Mapping[str, Any]) -> NoReturn:
         problem = self._hidden(Problem.of(event))
         status = int(problem.code) if problem.code.isdigit() else 500
-        raise answer_error(status, problem, {}, self.model)
+        raise answer_error(status, problem, {}, self.name)
 
     def _hidden(self, problem: Problem) -> Problem:
         """A server may repeat the key that it refuses."""

@@ -18,8 +18,8 @@ import httpx
 import orjson
 
 from tickertape.errors import OutageError, Rejected, TickertapeError, Timeout, TransientError
+from tickertape.llm.base import DEPENDENCY
 
-DEPENDENCY = "llm"
 RETRY_AFTER_SECONDS_MAX = 300.0
 MESSAGE_CHARACTERS_MAX = 300
 

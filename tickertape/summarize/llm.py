@@ -1,67 +1,57 @@
-"""Summaries by an OpenAI-compatible server: vLLM, Ollama, a gateway."""
+"""Summaries by a language model."""
 
 from __future__ import annotations
 
 import asyncio
 
 from tickertape.errors import InvalidRecord
+from tickertape.llm import open_llm
+from tickertape.llm.base import DEPENDENCY, LanguageModel
 from tickertape.settings import Settings
 from tickertape.summarize import prompts
 from tickertape.summarize.base import Summary, SummaryRequest
-from tickertape.summarize.chat import ChatClient
-from tickertape.summarize.chat_errors import DEPENDENCY
 from tickertape.summarize.numbers import unsupported
 from tickertape.summarize.reading import Context, Reading
 
 
-class OpenAISummarizer:
-    """Asks ``client`` for summaries of ``sentences`` sentences and verifies their numbers."""
+class LLMSummarizer:
+    """Asks ``model`` for summaries of ``sentences`` sentences and verifies their numbers."""
 
     dependency: str | None = DEPENDENCY
 
-    def __init__(self, client: ChatClient, sentences: int = 3) -> None:
-        self.name = client.model
-        self._client = client
+    def __init__(self, model: LanguageModel, sentences: int = 3) -> None:
+        self.name = model.name
+        self._model = model
         self._sentences = sentences
         self._context = Context()
         self._asked = False
 
     @classmethod
-    def create(cls, settings: Settings, encoder: object) -> OpenAISummarizer:
+    def create(cls, settings: Settings, encoder: object) -> LLMSummarizer:
         """Build from the settings; the encoder is not needed.
 
         Raises:
             SettingsError: LLM_URL or LLM_API_KEY cannot be used.
         """
         del encoder
-        key = settings.llm_api_key
-        client = ChatClient(
-            settings.llm_url or "",
-            settings.llm_model,
-            key=key.get_secret_value() if key else None,
-            timeout_seconds=settings.llm_timeout_seconds,
-            concurrency=settings.llm_concurrency,
-        )
-        return cls(client, settings.summary_sentences)
+        return cls(open_llm(settings), settings.summary_sentences)
 
     async def start(self) -> None:
         """Open the connection pool. A server that is not there yet is no error here."""
-        await self._client.start()
+        await self._model.start()
 
     async def stop(self) -> None:
         """Close the connections. Safe to call twice."""
-        await self._client.stop()
+        await self._model.stop()
 
     async def ping(self) -> None:
-        """Ask for the server's models, and learn the context's length where it is told."""
-        for entry in await self._client.models():
-            length = entry.get("max_model_len")
-            if entry.get("id") == self.name and isinstance(length, int) and length > 0:
-                self._context.tokens = length
+        """Ask whether it is there, and learn the context's length where it is told."""
+        described = await self._model.describe()
+        self._context.tokens = described.context_tokens or self._context.tokens
         self._asked = True
 
     async def summarize(self, request: SummaryRequest) -> Summary:
-        """Summarise one document; the errors are `ChatClient`'s.
+        """Summarise one document; the errors are `LanguageModel`'s.
 
         `InvalidRecord` for a text of nothing but spaces.
         """
@@ -70,7 +60,7 @@ class OpenAISummarizer:
         if not self._asked:
             await self.ping()
         about = prompts.about(request.metadata)
-        reading = Reading(self._client, self._context, self._sentences, about)
+        reading = Reading(self._model, self._context, self._sentences, about)
         text = await reading.summary(request.text)
         # Tens of thousands of numbers in a long filing: not on the event loop.
         missing = await asyncio.to_thread(unsupported, text, [request.text, about])

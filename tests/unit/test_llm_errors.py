@@ -19,15 +19,15 @@ from tickertape.errors import (
     Timeout,
     classify,
 )
-from tickertape.summarize import prompts
-from tickertape.summarize.chat import ChatClient
-from tickertape.summarize.chat_errors import (
+from tickertape.llm.errors import (
     Problem,
     PromptTooLong,
     answer_error,
     retry_after,
     transport_error,
 )
+from tickertape.llm.openai import OpenAIModel
+from tickertape.summarize import prompts
 from tickertape.summarize.reading import estimate, split
 
 
@@ -138,13 +138,13 @@ def test_any_body_can_be_read(body: bytes) -> None:
 )
 def test_a_wrong_url_is_named(url: str) -> None:
     with pytest.raises(SettingsError, match="LLM_URL"):
-        ChatClient(url, "tiny")
+        OpenAIModel(url, "tiny")
 
 
 @pytest.mark.parametrize("key", ["sk-sécret", "sk-secret\nX-Evil: 1", "sk-\x00secret"])
 def test_a_wrong_key_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(SettingsError, match="LLM_API_KEY") as caught:
-        ChatClient("http://localhost/v1", "tiny", key=key)
+        OpenAIModel("http://localhost/v1", "tiny", key=key)
     assert key not in str(caught.value)
     assert "cret" not in str(caught.value)
 

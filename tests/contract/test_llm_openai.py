@@ -1,4 +1,4 @@
-"""The chat client under summaries and answers: streams; and the double it is tested on."""
+"""The OpenAI-compatible provider: streams, masked keys; and the double it is tested on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from tests import fixtures_model
 from tests.llm_double import LlmDouble
 from tickertape.errors import ErrorClass, OutageError, classify
+from tickertape.llm.openai import OpenAIModel
 from tickertape.settings import Settings
 from tickertape.summarize import open_summarizer
 from tickertape.summarize.base import SummaryRequest
-from tickertape.summarize.chat import ChatClient
 
 KEY = "sk-hush-7f3a9"
 REPORT = "Good morning and thank you all for joining us. Third-quarter revenue was $1.2 billion."
@@ -31,7 +31,7 @@ async def test_a_key_that_the_server_repeats_is_masked() -> None:
     def echo(request: httpx.Request) -> httpx.Response:
         return httpx.Response(401, json={"error": f"bad key {request.headers['authorization']}"})
 
-    client = ChatClient("http://llm/v1", "m", key=KEY)
+    client = OpenAIModel("http://llm/v1", "m", key=KEY)
     await client.start()
     assert client._client is not None
     client._client._transport = httpx.MockTransport(echo)
@@ -41,11 +41,11 @@ async def test_a_key_that_the_server_repeats_is_masked() -> None:
     await client.stop()
 
 
-# Streams, which `tickertape.answer` uses
+# Streams
 
 
 async def test_a_stream(double: LlmDouble) -> None:
-    client = ChatClient(double.url, double.model)
+    client = OpenAIModel(double.url, double.model)
     pieces = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
     assert len(pieces) > 1
     assert "".join(pieces) == "Good morning and thank you all for joining us."
@@ -68,7 +68,7 @@ async def test_a_stream(double: LlmDouble) -> None:
 async def test_a_stream_that_does_not_end_well(
     double: LlmDouble, kind: str, expected: ErrorClass
 ) -> None:
-    client = ChatClient(double.url, double.model, concurrency=1)
+    client = OpenAIModel(double.url, double.model, concurrency=1)
     double.control(faults=[{"kind": kind}])
     with pytest.raises(Exception) as caught:  # noqa: PT011  the class is what is looked at
         async for _ in client.stream([{"role": "user", "content": REPORT}], 99):
@@ -80,7 +80,7 @@ async def test_a_stream_that_does_not_end_well(
 
 
 async def test_closing_a_stream_ends_the_request(double: LlmDouble) -> None:
-    client = ChatClient(double.url, double.model, concurrency=1)
+    client = OpenAIModel(double.url, double.model, concurrency=1)
     double.control(faults=[{"kind": "hold"}])
     stream = client.stream([{"role": "user", "content": REPORT}], 99)
     first = asyncio.ensure_future(anext(stream))
