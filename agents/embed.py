@@ -39,7 +39,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         parts = (PART, "summary") if summarised else (PART,)
 
         async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
-            return await embed(works, settings, services(), summarised)
+            return await embed(works, settings, services(), name, summarised)
 
         return Spec(
             name=name,
@@ -90,10 +90,12 @@ def id_of(item: Item) -> str:
 
 
 async def embed(
-    works: Sequence[Work[Item]], settings: Settings, services: Services, summarised: bool
+    works: Sequence[Work[Item]], settings: Settings, services: Services, flow: str, summarised: bool
 ) -> list[Outcome]:
     """Bring the stores up to date; one outcome each."""
-    results = await services.pipeline.run([work.item for work in works])
+    # Large documents have a part of the model's time of their own: small ones do not wait for them.
+    share = (flow, any(work.record.large for work in works))
+    results = await services.pipeline.run([work.item for work in works], share)
     embedder = services.runner.embedder
     outcomes: list[Outcome] = []
     for work, result in zip(works, results, strict=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tickertape import chunking, metrics
@@ -97,8 +97,9 @@ class Pipeline:
         self._overlap = min(overlap_tokens, self._limit // 2)
         self._chunking = f"{self._limit}/{self._overlap}"
 
-    async def run(self, items: Sequence[Item]) -> list[Result | Exception]:
-        """Bring every store to the items' state; one result each, in order.
+    async def run(self, items: Sequence[Item], share: Hashable = None) -> list[Result | Exception]:
+        """Bring every store to the items' state; one result each, in order. ``share`` names whose
+        part of the model's time they take (`Runner.embed`).
 
         Raises what concerns all of them: `OutageError` and `TransientError` of a store.
         """
@@ -118,7 +119,7 @@ class Pipeline:
             for index, document in documents.items()
         }
         writes = [index for index, found in verdicts.items() if max(found) is Verdict.WRITE]
-        chunks = await self._chunks([items[index] for index in writes])
+        chunks = await self._chunks([items[index] for index in writes], share)
         made = dict(zip(writes, chunks, strict=True))
         failed: dict[int, Exception] = {}
         late: set[int] = set()
@@ -158,7 +159,7 @@ class Pipeline:
             return content_hash(document, model=item.model, chunking=chunk)
         return content_hash(document, model=self.model, chunking=self._chunking)
 
-    async def _chunks(self, items: Sequence[Item]) -> list[list[StoredChunk]]:
+    async def _chunks(self, items: Sequence[Item], share: Hashable) -> list[list[StoredChunk]]:
         """Chunk and embed; vectors made elsewhere are taken as they are."""
         documents = [item for item in items if isinstance(item, Document)]
         tokens = await self._runner.tokenize([document.text for document in documents])
@@ -169,7 +170,8 @@ class Pipeline:
             ]
         )
         sequences = [piece.ids for found in pieces for piece in found]
-        vectors = iter(await self._runner.embed(sequences)) if sequences else iter(())
+        embedded = await self._runner.embed(sequences, share=share) if sequences else ()
+        vectors = iter(embedded)
         own = iter(pieces)
         chunks: list[list[StoredChunk]] = []
         for item in items:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 import weakref
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -14,7 +15,7 @@ from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
 from tickertape.delivery.flow import Flow, Limits, Spec
 from tickertape.delivery.outcome import Done, Failed, State
-from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.watermark import Leases
 from tickertape.errors import (
@@ -387,3 +388,42 @@ async def test_a_probe_that_another_dependency_forbids_is_not_taken():
     await asyncio.sleep(0.01)
     assert a.admit(), "nobody holds the probe of a"
     assert not harness.windows
+
+
+async def test_small_records_do_not_wait_for_large_ones_that_came_before():
+    gates = {"large": asyncio.Event(), "small": asyncio.Event()}
+    done = []
+
+    async def handle(works):
+        kinds = {work.item["kind"] for work in works}
+        assert len(kinds) == 1  # a window has one kind
+        (kind,) = kinds
+        await gates[kind].wait()
+        done.extend(work.item["n"] for work in works)
+        return [Done()] * len(works)
+
+    harness = Harness(window_records=2)
+    harness.flow._limits = replace(harness.flow._limits, bytes_max=2**30)
+    harness.handler = handle
+    for n in range(6):
+        text = "x" * LARGE_BYTES
+        harness.put(n, {"kind": "large", "n": n, "text": text}, key=b"%d" % n)
+    for n in range(6, 10):
+        harness.put(n, {"kind": "small", "n": n}, key=b"%d" % n)
+    gates["small"].set()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert sorted(done) == [6, 7, 8, 9]
+    assert len([w for w in harness.windows if w[0]["kind"] == "large"]) == 2  # and no more of them
+    gates["large"].set()
+    await harness.quiet()
+    assert sorted(done) == list(range(10))
+
+
+async def test_a_flow_of_one_window_keeps_the_order_of_small_and_large():
+    harness = Harness(keyed=False, windows=1, window_records=1)
+    harness.flow._limits = replace(harness.flow._limits, bytes_max=2**30)
+    for n in range(6):
+        harness.put(n, {"n": n, "text": "x" * (LARGE_BYTES * (n % 2))})
+    await harness.quiet()
+    assert [window[0]["n"] for window in harness.windows] == list(range(6))

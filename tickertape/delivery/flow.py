@@ -44,7 +44,7 @@ from tickertape.errors import (
 
 T = TypeVar("T")
 
-WINDOW_BYTES_MAX = 2**18  # one large document does not keep many small ones waiting
+WINDOW_BYTES_MAX = 2**18  # more would be done late
 PUBLISH_RETRY_SECONDS = 0.5
 CRASH_SECONDS = 1.0
 
@@ -79,7 +79,9 @@ class Spec(Generic[T]):
     passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
     dependencies: tuple[str, ...] = ()
     keyed: bool = True  # False: first come, first served (with one window: in offset order)
-    windows: int = 2  # handled at once: one is prepared while one is computed
+    # Handled at once, of small and of large records each: one is prepared while one is computed.
+    # 1: one at a time, whatever is in it.
+    windows: int = 2
     window_records: int = 512
 
 
@@ -136,9 +138,11 @@ class Flow(Generic[T]):
         self._breakers = breakers
         self._dependencies = set(spec.dependencies)  # and whatever else an error names
         self._queue: KeyOrder[Entry] = KeyOrder(
-            _key if spec.keyed else _no_key, lambda entry: entry.record.size
+            _key if spec.keyed else _no_key,
+            lambda entry: entry.record.size,
+            lambda entry: spec.windows > 1 and entry.record.large,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], bool] = {}  # each window: is it of large records
         self._records = 0
         self._bytes = 0
         self._full = False
@@ -250,17 +254,24 @@ class Flow(Generic[T]):
     def _wake(self, waited: bool = False) -> None:
         """Start windows while there is room and work."""
         wait = 0.0 if waited else self._limits.wait_seconds
-        while (
-            self._accepting
-            and not self.paused
-            and len(self._tasks) < self.spec.windows
-            and self._queue.ready
-        ):
-            if wait and not self._tasks and self._queue.ready < self.spec.window_records:
+        while self._accepting and not self.paused and (large := self._next()) is not None:
+            short = self._queue.ready(large) < self.spec.window_records
+            if wait and not self._tasks and short and not large:
                 self._later(wait)
                 return
-            if not self._start():
+            if not self._start(large):
                 return
+
+    def _next(self) -> bool | None:
+        """Say which window may start: one of large records (True), of small ones, or none. The
+        kind of which fewer run is first."""
+        running = list(self._tasks.values())
+        kinds = [
+            large
+            for large in (False, True)
+            if self._queue.ready(large) and running.count(large) < self.spec.windows
+        ]
+        return min(kinds, key=running.count, default=None)
 
     def _later(self, seconds: float) -> None:
         if self._timer is None:
@@ -270,8 +281,9 @@ class Flow(Generic[T]):
         self._timer = None
         self._wake(waited=True)
 
-    def _start(self) -> bool:
-        """Start one window; False when a breaker does not admit it (a timer tries again)."""
+    def _start(self, large: bool) -> bool:
+        """Start one window, of small or of large records; False when a breaker does not admit it
+        (a timer tries again)."""
         opened = self._breakers.opened(self._dependencies)
         for place, breaker in enumerate(opened):
             if not breaker.admit():
@@ -280,14 +292,14 @@ class Flow(Generic[T]):
                 self._later(max(breaker.wait_seconds, 0.05))
                 return False
         count = 1 if opened else self.spec.window_records
-        entries = self._queue.take(count, WINDOW_BYTES_MAX)
+        entries = self._queue.take(count, WINDOW_BYTES_MAX, large)
         task = asyncio.get_running_loop().create_task(self._window(entries, opened))
-        self._tasks.add(task)
+        self._tasks[task] = large
         task.add_done_callback(self._ended)
         return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         self._wake()
 
     async def _window(self, entries: list[Entry], probed: Sequence[Breaker]) -> None:

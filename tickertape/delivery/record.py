@@ -11,6 +11,8 @@ from tickertape.documents import Origin, Version
 
 Headers = Sequence[tuple[str, bytes | None]]
 
+LARGE_BYTES = 2**15  # as a text some 8,000 tokens: a second or more of a CPU's work
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -43,6 +45,11 @@ class Record:
     def size(self) -> int:
         """Bytes of key and value."""
         return len(self.key or b"") + len(self.value or b"")
+
+    @property
+    def large(self) -> bool:
+        """True where many small records would wait long for this one."""
+        return self.size >= LARGE_BYTES
 
     def header(self, name: str) -> str | None:
         """Return the last header of this name as text, or None."""

@@ -1,9 +1,9 @@
-"""The model behind an async front: a thread for each of its lanes, fed in batches by priority.
+"""The model behind an async front: a thread for each of its lanes, fed in batches.
 
 A call's sequences are cut into batches (`tickertape.batching`). Batches of searches overtake
-those of ingestion; between two of the same kind it is first come, first served. A batch that
-runs is never interrupted, so a search waits for one batch at most. Most engines have one lane;
-where several batches at a time are faster, the engine has more.
+those of ingestion, and those of ingestion take turns by share (`tickertape.embed.fairqueue`). A
+batch that runs is never interrupted, so a search waits for one batch at most. Most engines have
+one lane; where several batches at a time are faster, the engine has more.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,11 +22,10 @@ import numpy as np
 from tickertape.batching import padded, plan, share
 from tickertape.documents import Vector, Vectors
 from tickertape.embed.base import Embedder, Tokens, lanes, spare
+from tickertape.embed.fairqueue import FairQueue
 from tickertape.errors import TransientError
 
 log = logging.getLogger(__name__)
-
-URGENT, NORMAL, LAST = 0, 1, 2  # LAST is the end of a thread's work
 
 
 @dataclass(slots=True)
@@ -78,11 +76,7 @@ class Runner:
         self.embedder = embedder
         self.batch_tokens = batch_tokens
         self.counters = Counters()
-        # (priority, order, call, indices); order makes it first come, first served.
-        self._queue: queue.PriorityQueue[tuple[int, int, _Call | None, list[int]]] = (
-            queue.PriorityQueue()
-        )
-        self._order = 0
+        self._queue: FairQueue[tuple[_Call, list[int]]] = FairQueue()
         self._threads: list[threading.Thread] = []
         self._counting = threading.Lock()  # of the counters, and of what is left of a call
         self._tokenizers: ThreadPoolExecutor | None = None
@@ -90,7 +84,7 @@ class Runner:
     @property
     def queued_batches(self) -> int:
         """How many batches wait, those of cancelled calls included."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     @property
     def running(self) -> bool:
@@ -120,12 +114,10 @@ class Runner:
         threads, self._threads = self._threads, []
         if not threads:
             return
-        for call in self._drop_queued():
+        for call in {id(call): call for call, _ in self._queue.close()}.values():
             call.over = True
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 call.loop.call_soon_threadsafe(call.future.cancel)
-        for _ in threads:
-            self._put(LAST, None, [])
         for thread in threads:
             await asyncio.to_thread(thread.join)
         if self._tokenizers is not None:
@@ -138,9 +130,12 @@ class Runner:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._tokenizers, self.embedder.tokenize, texts)
 
-    async def embed(self, sequences: Sequence[Sequence[int]], urgent: bool = False) -> Vectors:
+    async def embed(
+        self, sequences: Sequence[Sequence[int]], urgent: bool = False, share: Hashable = None
+    ) -> Vectors:
         """Embed id sequences (no special tokens), each of at most `limit` ids.
 
+        Calls of one ``share`` wait for each other; shares take turns.
         Returns float32 [len(sequences), dimension], rows in the order of ``sequences``.
         Cancelling drops the batches that still queue; a failure fails this call alone.
 
@@ -155,7 +150,8 @@ class Runner:
         if not batches:
             return call.vectors
         for indices in batches:
-            self._put(URGENT if urgent else NORMAL, call, indices)
+            cost = padded([lengths[index] for index in indices])
+            self._queue.put((call, indices), cost, share, urgent)
         try:
             return await call.future
         finally:
@@ -169,7 +165,7 @@ class Runner:
 
     def _budget(self, lengths: Sequence[int]) -> int:
         """While nothing waits, a few sequences are shared out over the lanes: sooner there."""
-        if len(self._threads) < 2 or self._queue.qsize():
+        if len(self._threads) < 2 or len(self._queue):
             return self.batch_tokens
         return min(self.batch_tokens, share(lengths, len(self._threads)))
 
@@ -177,25 +173,10 @@ class Runner:
         if not self._threads:
             raise TransientError("the embedding runner is not running", dependency="embedder")
 
-    def _put(self, priority: int, call: _Call | None, indices: list[int]) -> None:
-        self._order += 1
-        self._queue.put((priority, self._order, call, indices))
-
-    def _drop_queued(self) -> list[_Call]:
-        calls: dict[int, _Call] = {}
-        with contextlib.suppress(queue.Empty):
-            while True:
-                call = self._queue.get_nowait()[2]
-                if call is not None:
-                    calls[id(call)] = call
-        return list(calls.values())
-
     def _work(self) -> None:
         """An inference thread. Whatever a batch raises goes to its caller; the thread lives."""
-        while True:
-            _, _, call, indices = self._queue.get()
-            if call is None:
-                return
+        while (taken := self._queue.get()) is not None:
+            call, indices = taken
             if call.over:
                 continue
             try:

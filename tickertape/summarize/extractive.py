@@ -6,7 +6,7 @@ What a summary is made of depends on what the text is: see `selection` and `sali
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from tickertape.chunking import Span
@@ -42,7 +42,9 @@ class SentenceEncoder(Protocol):
     async def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise without special tokens and without a limit."""
 
-    async def embed(self, sequences: Sequence[Sequence[int]], urgent: bool = False) -> Vectors:
+    async def embed(
+        self, sequences: Sequence[Sequence[int]], urgent: bool = False, share: Hashable = None
+    ) -> Vectors:
         """Embed id sequences; returns float32 unit rows [len(sequences), dimension]."""
 
 
@@ -103,4 +105,4 @@ class ExtractiveSummarizer:
         model = self._encoder.embedder
         limit = model.max_tokens - model.special_tokens
         tokens = await self._encoder.tokenize(texts)
-        return await self._encoder.embed([t.ids[:limit] for t in tokens], urgent=False)
+        return await self._encoder.embed([t.ids[:limit] for t in tokens], share="summaries")
