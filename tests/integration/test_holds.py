@@ -23,7 +23,8 @@ from tickertape.delivery.routes import routes
 from tickertape.errors import OutageError
 from tickertape.settings import Settings
 from tickertape.topics import changelog
-from worker import POLL_RECORDS, TickertapeApp
+from worker import TickertapeApp
+from worker.app import POLL_RECORDS
 
 SECONDS_MAX = 90.0  # a bound for a test that hangs, never an expectation
 PARTITIONS = 2
@@ -123,7 +124,7 @@ async def until(check: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def this_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app that stops ends its process, at the latest after some seconds."""
-    monkeypatch.setattr("worker._end_late", lambda: None)
+    monkeypatch.setattr("worker.app._end_late", lambda: None)
 
 
 @pytest.fixture

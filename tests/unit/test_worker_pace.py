@@ -1,20 +1,21 @@
-"""While there is work the broker is asked at a pace, and what rests keeps nothing else waiting.
+"""While there is work the broker is asked at a pace, and what is deferred keeps nothing waiting.
 
 Records that came one by one were fetched one by one, which took a quarter of a core; and where
-our own embeddings had been fetched and rested, all other topics waited up to 100 ms.
+our own embeddings had been fetched and deferred, all other topics waited up to 100 ms.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.consumer.fetcher import FetchResult
 from faust.types import TP
 
-import worker
-from worker import FetchThread, TickertapeApp
+from tickertape.settings import Settings
+from worker import TickertapeApp, consumer
 
 TEXT, EMBEDDINGS = TP("text-messages", 0), TP("embeddings", 0)
 
@@ -31,24 +32,24 @@ class Fetcher:
         return ([] if waits else wanted), {}, max(waits, default=1.5), False, []
 
 
-@pytest.fixture
-def app() -> TickertapeApp:
-    app = TickertapeApp.__new__(TickertapeApp)
-    app._consuming, app._rests, app.flows = True, {}, []
-    return app
+class App:
+    """As much of an app as the pace asks for."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.holds = SimpleNamespace(deferred=[])
 
 
 @pytest.fixture
-def fetcher(app: TickertapeApp) -> Fetcher:
-    thread = FetchThread.__new__(FetchThread)
-    thread.app = app
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def fetcher(app: App) -> Fetcher:
     fetcher = Fetcher()
-    thread.pace(fetcher)
+    consumer.pace(fetcher, cast(Any, app))
     return fetcher
-
-
-def work(app: TickertapeApp, busy: bool) -> None:
-    app.flows = [SimpleNamespace(busy=False), SimpleNamespace(busy=busy)]
 
 
 def asked(fetcher: Fetcher) -> tuple[list[TP], float]:
@@ -57,35 +58,38 @@ def asked(fetcher: Fetcher) -> tuple[list[TP], float]:
 
 
 def test_at_a_pace_while_windows_run(
-    app: TickertapeApp, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+    app: App, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
-    work(app, busy=True)
+    monkeypatch.setattr(consumer.time, "monotonic", lambda: now)
+    app.busy = True
     assert asked(fetcher) == ([TEXT, EMBEDDINGS], 1.5)
-    assert asked(fetcher) == ([], worker.PACE_TICK_SECONDS)
-    now += worker.PACE_SECONDS
+    assert asked(fetcher) == ([], consumer.PACE_TICK_SECONDS)
+    now += consumer.PACE_SECONDS
     assert asked(fetcher) == ([TEXT, EMBEDDINGS], 1.5)
     assert asked(fetcher)[0] == []
-    work(app, busy=False)
+    app.busy = False
     assert asked(fetcher) == ([TEXT, EMBEDDINGS], 1.5)
 
 
-def test_never_slowed_while_tables_recover(app: TickertapeApp, fetcher: Fetcher) -> None:
-    work(app, busy=True)
-    app._consuming = False
-    assert [asked(fetcher)[0] for _ in range(3)] == [[TEXT, EMBEDDINGS]] * 3
+def test_never_slowed_while_tables_recover(tmp_path: Path) -> None:
+    """The app is busy only while it consumes."""
+    app = TickertapeApp(Settings(_env_file=None, data_dir=tmp_path))
+    app.flows.append(cast(Any, SimpleNamespace(busy=True)))
+    assert not app.busy
+    app._consuming = True
+    assert app.busy
 
 
-def test_what_rests_keeps_nothing_waiting(app: TickertapeApp, fetcher: Fetcher) -> None:
+def test_what_is_deferred_keeps_nothing_waiting(app: App, fetcher: Fetcher) -> None:
     def fetched(tp: TP) -> FetchResult:
         return FetchResult(tp, assignment=None, partition_records=None, backoff=60.0)
 
     fetcher._records = {EMBEDDINGS: fetched(EMBEDDINGS)}
     assert asked(fetcher)[0] == []  # it is about to be taken, and is to be in the next fetch
-    app._rests = {EMBEDDINGS: 9.0}
+    app.holds.deferred = [EMBEDDINGS]
     assert asked(fetcher)[0] == []  # nothing runs: the next fetch may last, and it is to be in it
-    work(app, busy=True)
+    app.busy = True
     assert asked(fetcher)[0] == [TEXT]
     fetcher._records[TEXT] = fetched(TEXT)
     assert asked(fetcher)[0] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from worker import within
+from worker.app import within
 
 
 async def test_work_that_goes_on_when_it_is_cancelled_is_not_waited_for():

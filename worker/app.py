@@ -1,28 +1,22 @@
-"""What Faust must do otherwise. All that knows Faust's insides is here, and nothing else.
+"""The Faust app, with what it must do otherwise: Faust 0.15.3 as released loses records.
 
-Faust 0.15.3 as released loses records; each override names what it guards. Agents never see
-this: they are functions in a `Spec`, and `TickertapeApp.run_flow` binds them to topics.
+Agents never see this: they are functions in a `Spec`, and `TickertapeApp.run_flow` binds them to
+topics.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping
-from itertools import starmap
-from types import SimpleNamespace
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
 import structlog
 from aiohttp.web import Application, AppRunner
-from faust.streams import _current_event
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
 from tickertape.delivery.flow import Flow
@@ -30,131 +24,17 @@ from tickertape.delivery.record import Record
 from tickertape.delivery.watermark import Leases
 from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
+from worker.consumer import Consumer
+from worker.holds import DEFERRED_RECORDS, Holds
 
 HOLD_SECONDS = 0.05
-BRIEF_SECONDS = 0.05
 SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
 POLL_RECORDS = 1000
-# A fetch costs some 3 ms, mostly for naming every partition: one for each record that comes took a
-# quarter of a core, which the model could use. So while windows run, of whatever flow, records may
-# wait so long; where nothing runs they are fetched at once.
-PACE_SECONDS = 0.05
-PACE_TICK_SECONDS = 0.01
-# What brings only records that no flow wants, as our own on embeddings, is read now and then in
-# large pieces: a fetch for each few of them cost a quarter of all that a document costs.
-REST_SECONDS = 0.1
-RESTING_RECORDS = 200
 STOP_SECONDS_MAX = 9.0
 
 log = structlog.get_logger("tickertape.worker")
-
-
-class FetchThread(AIOKafkaConsumerThread):
-    """Decides when the broker is asked; aiokafka offers no way to say so.
-
-    It asks again as soon as what it fetched was taken: hence the pace. And it asks for nothing
-    for up to 100 ms while records that it fetched are not taken (its ``prefetch_backoff``, so that
-    their partition is in the next fetch): not for those of partitions that rest while there is
-    work. Where there is none the next fetch may last, and they are to be in it.
-    """
-
-    async def on_start(self) -> None:
-        """Start the consumer."""
-        await super().on_start()
-        self.pace(cast(Any, self._consumer)._fetcher)
-
-    def pace(self, fetcher: Any) -> None:
-        """Put ourselves between the fetcher and what it decides to do next."""
-        decide = fetcher._get_actions_per_node
-        app = cast(TickertapeApp, self.app)
-        earliest = 0.0
-
-        def actions(assignment: Any) -> tuple[Any, ...]:
-            nonlocal earliest
-            busy = app.busy
-            for tp in app.resting if busy else ():
-                if (fetched := fetcher._records.get(tp)) is not None:
-                    fetched._backoff = 0
-            fetches, resets, timeout, *others = decide(assignment)
-            if fetches:
-                now = time.monotonic()
-                if busy and now < earliest:
-                    return [], resets, min(timeout, PACE_TICK_SECONDS), *others
-                earliest = now + PACE_SECONDS
-            return fetches, resets, timeout, *others
-
-        fetcher._get_actions_per_node = actions
-
-
-class Consumer(FaustConsumer):
-    """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606).
-
-    What is fetched for a flow goes straight to it: Faust's way through events, queues and acks
-    costs some 0.1 ms a record, as much as all else that the pipeline does with it.
-
-    Around a rebalance Faust throws fetched records away in several places and seeks back to
-    what is committed, while it fetches again. So nothing counts before `begin`, which seeks when
-    no batch is on its way.
-    """
-
-    app: TickertapeApp
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._batch = asyncio.Lock()
-
-    def _new_consumer_thread(self) -> FetchThread:
-        return FetchThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def begin(self) -> None:
-        """Put every partition where it is committed; what is fetched from now on counts."""
-        async with self._batch:
-            if self.assignment():
-                await self.perform_seek()
-
-    async def seek_to_committed(self) -> Any:
-        """Seek, also where nothing is committed: aiokafka leaves those where they were read to."""
-        committed = await super().seek_to_committed()
-        first = [tp for tp, at in committed.items() if not at and not self._is_changelog_tp(tp)]
-        if first:
-            await self._thread.seek_to_beginning(*first)
-        return committed
-
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
-        """Yield a batch, with `begin` kept out until the last record is handed over.
-
-        A partition that is released meanwhile is not waited for: hence briefly while one is held.
-        """
-        brief = not self.app.consuming or self.app.holding
-        seconds = BRIEF_SECONDS if brief else timeout
-        fetched = cast(AsyncGenerator[tuple[TP, Any], None], super().getmany(seconds))
-        async with self._batch, contextlib.aclosing(fetched) as batch:
-            async for found in batch:
-                yield found
-
-    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109
-        records, active = await super()._wait_next_records(timeout)
-        return self.app.hand_over(records or {}), active
-
-    async def commit_now(self) -> None:
-        """Commit all that is settled; `commit` does nothing but wait where one is under way."""
-        await self.maybe_wait_for_commit_to_finish()
-        await self.force_commit()
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        """Go by our leases: at a revoke Faust has forgotten its acks before we may commit."""
-        for tp in starmap(TP, self.app.leases.offsets()):
-            if topics is None or tp in topics or tp.topic in topics:
-                yield tp
-
-    def _new_offset(self, tp: TP) -> int | None:
-        return self.app.leases.committable(tp.topic, tp.partition)
-
-    async def verify_all_partitions_active(self) -> None:
-        """Faust's watch for idle streams goes by its acks, and crashes while a partition's
-        position is looked up."""
 
 
 class Lifecycle(Protocol):
@@ -182,8 +62,7 @@ class TickertapeApp(faust.App):
         self.leases = Leases()
         self.flows: list[Flow[Any]] = []
         self._flow_of: dict[str, Flow[Any]] = {}
-        self._held: set[TP] = set()
-        self._rests: dict[TP, float] = {}  # until (monotonic)
+        self.holds = Holds(self.flows)
         self._consuming = False
         self._beginning: asyncio.Task[None] | None = None
         brokers = ";".join(f"kafka://{host}" for host in settings.bootstrap.split(","))
@@ -281,9 +160,8 @@ class TickertapeApp(faust.App):
                     [Record.of(message, trusted=trusted) for message in messages],
                     self.leases.of(tp.topic, tp.partition),
                 )
-                if not taken and len(messages) < RESTING_RECORDS:
-                    self._rests[tp] = time.monotonic() + REST_SECONDS
-                    self._hold(tp)
+                if not taken and len(messages) < DEFERRED_RECORDS:
+                    self.holds.defer(self.consumer, tp)
         if any(flow.wants_hold for flow in self.flows):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
@@ -303,25 +181,13 @@ class TickertapeApp(faust.App):
     # Holds
 
     @property
-    def holding(self) -> bool:
-        """True while a flow keeps partitions from being fetched; those that rest do not count."""
-        return any(tp not in self._rests for tp in self._held)
-
-    @property
-    def resting(self) -> list[TP]:
-        """The partitions that are read now and then (see `REST_SECONDS`)."""
-        return list(self._rests)
-
-    @property
     def busy(self) -> bool:
         """True while a flow works on records."""
         return self._consuming and any(flow.busy for flow in self.flows)
 
     async def keep_holds(self) -> None:
-        """Hold and release partitions as their flows ask, until the app stops.
-
-        ``pause_partitions`` loses what a drained batch still holds, so this uses the way of
-        Faust's own full buffers. A rebalance undoes any hold: hence every 50 ms.
+        """Hold and release partitions as their flows ask, until the app stops; a rebalance undoes
+        any hold.
         """
         while not self.should_stop:
             self.apply_holds()
@@ -330,34 +196,18 @@ class TickertapeApp(faust.App):
     def apply_holds(self) -> None:
         """Apply what the flows want now."""
         consumer = self._consumer
-        if consumer is None or not self._consuming or self.in_recovery:
-            return
-        wanted = {topic for flow in self.flows if flow.wants_hold for topic in flow.spec.routes}
-        if not (wanted or self._held or self._rests):
-            return
-        now = time.monotonic()
-        self._rests = {tp: until for tp, until in self._rests.items() if until > now}
-        for tp in consumer.assignment():
-            if tp.topic in wanted or tp in self._rests:
-                self._hold(tp)
-            elif tp in self._held:
-                consumer.on_buffer_drop(tp)
-                self._held.discard(tp)
-
-    def _hold(self, tp: TP) -> None:
-        self.consumer.on_buffer_full(tp)
-        self._held.add(tp)
+        if consumer is not None and self._consuming and not self.in_recovery:
+            self.holds.apply(consumer)
 
     # Revoke and shutdown
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         if not self.should_stop:
-            await self.give_back()
+            await self.release_partitions()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self._held.clear()
-        self._rests.clear()
+        self.holds.clear()
         await super()._on_partitions_assigned(assigned, generation_id)
 
     def on_rebalance_end(self) -> None:
@@ -383,10 +233,10 @@ class TickertapeApp(faust.App):
             return
 
     async def _stop_consumer(self) -> None:
-        await self.give_back()
+        await self.release_partitions()
         await super()._stop_consumer()
 
-    async def give_back(self) -> None:
+    async def release_partitions(self) -> None:
         """Drain with a bound, commit what is settled, forget the rest (it is delivered again).
 
         Faust's own wait has no bound: one stuck call would keep the whole group waiting.
@@ -432,31 +282,3 @@ def _end_late() -> None:
     time.sleep(STOP_SECONDS_MAX)
     log.warning("stopped", reason=f"not ended by itself within {STOP_SECONDS_MAX:g} s")
     os._exit(0)
-
-
-@contextlib.contextmanager
-def table_partition(topic: str, partition: int) -> Iterator[None]:
-    """Let a Faust table be written outside stream iteration, to this partition's changelog."""
-    event = _Event(topic, partition)
-    token = _current_event.set(cast(Any, _Ref(event)))
-    try:
-        yield
-    finally:
-        _current_event.reset(token)
-
-
-class _Event:
-    """As much of an event as a table asks for."""
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.message = SimpleNamespace(topic=topic, partition=partition)
-
-
-class _Ref:
-    """A weak reference's call, to an event that is kept."""
-
-    def __init__(self, event: _Event) -> None:
-        self._event = event
-
-    def __call__(self) -> _Event:
-        return self._event
