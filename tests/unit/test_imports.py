@@ -49,6 +49,7 @@ NEVER: dict[str, set[str]] = {
     "tickertape.embed": {"delivery", "stores", "summarize", "pipeline", "search", "services"},
     "tickertape.summarize": {"delivery", "stores", "pipeline", "search", "services"},
     "tickertape.pipeline": {"delivery", "services", "batches", "kafka_admin", "broker", "search"},
+    "tickertape.summaries": {"delivery", "services", "pipeline", "batches", "broker", "search"},
     "tickertape.search": {"delivery", "services", "pipeline"},
 }
 LEAVES = ("tickertape.cli", "tickertape.demo")  # nothing in the library imports these
