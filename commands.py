@@ -38,6 +38,7 @@ log = structlog.get_logger("tickertape.start")
 def register(app: TickertapeApp, lifecycle: Worker) -> None:
     """Add our commands to Faust's; `worker` replaces Faust's own."""
     worker.lifecycle = lifecycle
+    logging_setup.to_stderr()
 
     def settings() -> Settings:
         return app.settings

@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from tickertape.background import spawn
 from tickertape.delivery import headers as h
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
 FETCH_WAIT_MS = 5000  # data ends the wait
@@ -113,7 +113,7 @@ class BatchReader:
             await asyncio.sleep(1.0)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
+        consumer = Consumer(
             self._settings.topic_batch_status,
             bootstrap_servers=self._settings.bootstrap,
             client_id=f"{self._settings.app_id}-batches",

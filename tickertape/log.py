@@ -83,6 +83,11 @@ def configure(settings: Settings) -> None:
     )
 
 
+def to_stderr() -> None:
+    """Set up structlog for a command: stdout is for its answer."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def _dumps(value: Any, **_: Any) -> str:
     return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode(
         "utf-8", "replace"

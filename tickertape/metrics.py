@@ -53,6 +53,9 @@ messages_consumed = _counter(
 )
 retries = _counter("retries_total", "Records sent to a retry topic.", "level", "error")
 dead = _counter("dead_total", "Records sent to a dead letter topic.", "topic", "error")
+unreadable = _counter(
+    "unreadable_total", "Records and batches passed over as unreadable.", "topic", "what"
+)
 replayed = _counter("replayed_total", "Dead letters sent again.", "topic")
 flow_window_records = _histogram(
     "flow_window_records", "Records that a flow worked on together.", RECORDS, "flow"

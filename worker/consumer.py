@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from itertools import starmap
 from typing import Any, Protocol, cast
 
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, server_list
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
 from tickertape.delivery.watermark import Leases
+from tickertape.kafka.consumer import Consumer as KafkaConsumer
 from worker.holds import Holds
 
 BRIEF_SECONDS = 0.05
+FETCH_WAIT_MS = 1500  # data ends the wait
 # A fetch costs some 3 ms, mostly for naming every partition: one for each record that comes took a
 # quarter of a core, which the model could use. So while windows run, of whatever flow, records may
 # wait so long; where nothing runs they are fetched at once.
@@ -66,12 +68,39 @@ def pace(fetcher: Any, app: App) -> None:
 
 
 class FetchThread(AIOKafkaConsumerThread):
-    """aiokafka's consumer in its thread, with our pace."""
+    """Our consumer (`tickertape.kafka.consumer`) in its thread, with our pace."""
 
     async def on_start(self) -> None:
         """Start the consumer."""
         await super().on_start()
         pace(cast(Any, self._consumer)._fetcher, cast(App, self.app))
+
+    def _create_worker_consumer(self, transport: Any) -> KafkaConsumer:
+        """As Faust's, with a consumer that reads as ours do, and one assignor for all workers.
+
+        Faust takes another one where an app has no table: workers of other roles would not be
+        let into the group.
+        """
+        conf = cast(Any, self.app.conf)
+        self._assignor = self.app.assignor
+        return KafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+        )
 
 
 class Consumer(FaustConsumer):

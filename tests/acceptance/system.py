@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.fixtures_broker import Broker, free_port, topic_settings, unique, worker_env
 from tickertape import kafka_admin, topics
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings, env_name
 from tickertape.stores.sqlite import SqliteStore
 
@@ -206,7 +207,7 @@ class System:
 
     async def read(self, topic: str) -> list[Any]:
         """Return all records of a topic, as aiokafka gives them."""
-        consumer = AIOKafkaConsumer(
+        consumer = Consumer(
             topic, bootstrap_servers=self.broker.bootstrap, auto_offset_reset="earliest"
         )
         await consumer.start()

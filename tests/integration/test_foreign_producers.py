@@ -4,7 +4,7 @@ import asyncio
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from models import BatchStatus, Embedding, FinancialDocument, TextMessage
 from tickertape.broker import jars
@@ -12,6 +12,7 @@ from tickertape.decode import Limits, key_text
 from tickertape.delivery.record import Record
 from tickertape.documents import Origin, anonymous_id
 from tickertape.errors import Undecodable
+from tickertape.kafka.consumer import Consumer
 
 LIMITS = Limits()
 CODECS = ["gzip", "snappy", "lz4", "zstd"]
@@ -32,7 +33,7 @@ async def produce(broker, topic, records, codec=None):
 
 async def consume(broker, topic, count):
     """Return the records of a topic with one partition, as the delivery runtime gets them."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
+    consumer = Consumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, 0)])

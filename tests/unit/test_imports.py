@@ -135,6 +135,12 @@ def test_nothing_in_the_library_imports_its_commands(leaf: str) -> None:
     assert [name for name in users if not any(under(name, each) for each in LEAVES)] == []
 
 
+def test_everything_of_ours_reads_with_one_consumer() -> None:
+    """aiokafka's own ends at a record that it cannot read."""
+    users = {name for name, imports in modules().items() if "aiokafka.AIOKafkaConsumer" in imports}
+    assert users == {"tickertape.kafka.consumer"}
+
+
 @pytest.mark.parametrize(("package", "registry"), REGISTRIES)
 def test_providers_know_nothing_of_each_other(package: str, registry: str) -> None:
     """They are found by their registry's text: no other package imports one either."""

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 
 import click
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tickertape.broker import using
@@ -15,6 +15,7 @@ from tickertape.cli import naming
 from tickertape.cli.failure import one_line
 from tickertape.cli.showing import Shown, as_json, pretty
 from tickertape.errors import BrokerError
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
 POLL_MS = 500
@@ -74,7 +75,7 @@ async def records(
     Raises:
         BrokerError: the broker stops answering.
     """
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         topic,  # without a group, all its partitions are ours
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -103,7 +104,7 @@ async def records(
         await consumer.stop()
 
 
-async def _read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+async def _read(consumer: Consumer, ends: dict[TopicPartition, int]) -> bool:
     """Whether each partition was read to where it ended, also where its end was compacted."""
     for place, end in ends.items():
         if await consumer.position(place) < end:

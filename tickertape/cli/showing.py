@@ -47,7 +47,7 @@ def as_json(record: Shown) -> str:
         "offset": record.offset,
         "timestamp": record.timestamp_ms,
         "key": _text(record.key),
-        "headers": {name: mask_text(_text(value) or "") for name, value in record.headers},
+        "headers": {h.shown(name): mask_text(_text(value) or "") for name, value in record.headers},
         "value": mask(_value(record.value)),
     }
     try:

@@ -55,6 +55,11 @@ def without(headers: Headers, *names: str) -> list[tuple[str, bytes | None]]:
     return [(key, value) for key, value in headers if key not in names]
 
 
+def shown(name: str) -> str:
+    """Return a header's name for reading: bytes that are no UTF-8 as escapes (``\\xff``)."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def write_origin(origin: Origin) -> str:
     """Return the text that `read_origin` reads."""
     return f"{origin.topic}/{origin.partition}/{origin.offset}"

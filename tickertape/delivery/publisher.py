@@ -13,6 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from tickertape.delivery.record import Outgoing
 from tickertape.errors import PermanentError, TooLarge, TransientError
+from tickertape.kafka.header_names import all_text, encodable, new_batch
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
 
@@ -95,8 +96,9 @@ class KafkaPublisher:
         errors: dict[int, Exception] = {}
         waiting: list[tuple[list[Numbered], asyncio.Future[object]]] = []
         left = deque(line)
+        text = all_text(record for _, record in line)
         while left:
-            batch = producer.create_batch()
+            batch = new_batch(producer, text)
             taken: list[Numbered] = []
             while left and _append(batch, left[0], errors):
                 taken.append(left.popleft())
@@ -142,9 +144,8 @@ def _append(batch: Any, numbered: Numbered, errors: dict[int, Exception]) -> boo
             raise MessageSizeTooLargeError(f"{size} bytes; at most {COPY_BYTES_MAX}")
         if record.key is None and record.value is None:
             raise ValueError("neither key nor value")
-        added = batch.append(
-            timestamp=None, key=record.key, value=record.value, headers=list(record.headers)
-        )
+        headers = [(encodable(name), value) for name, value in record.headers]
+        added = batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
     except (KafkaError, ValueError, TypeError) as error:
         errors[index] = _verdict(error)
         return True

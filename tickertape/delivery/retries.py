@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tickertape.background import spawn
@@ -26,6 +26,7 @@ from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
 from tickertape.delivery.watermark import Leases
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
 POLL_RECORDS = 200
@@ -58,7 +59,7 @@ class RetryReader:
         self._settings = settings
         self._flows = dict(flows)
         self._leases = Leases()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
         self._resume_at: dict[TopicPartition, float] = {}  # monotonic
         self._seen: dict[TopicPartition, tuple[int, float]] = {}  # waiting offset, since
@@ -68,7 +69,7 @@ class RetryReader:
     async def start(self) -> None:
         """Join the group and read in the background."""
         settings = self._settings
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             bootstrap_servers=settings.bootstrap,
             group_id=f"{settings.app_id}-retry",
             client_id=f"{settings.app_id}-retry",
@@ -121,7 +122,7 @@ class RetryReader:
                 log.warning("retry_reader", error=repr(error))
                 await asyncio.sleep(1.0)
 
-    def _wake(self, consumer: AIOKafkaConsumer) -> None:
+    def _wake(self, consumer: Consumer) -> None:
         """Resume the partitions whose next record is due, and hold those of held flows."""
         now = time.monotonic()
         for tp in consumer.assignment():
@@ -132,9 +133,7 @@ class RetryReader:
                 self._resume_at.pop(tp, None)
                 consumer.resume(tp)
 
-    def _hand_over(
-        self, consumer: AIOKafkaConsumer, tp: TopicPartition, messages: Sequence[Any]
-    ) -> None:
+    def _hand_over(self, consumer: Consumer, tp: TopicPartition, messages: Sequence[Any]) -> None:
         flow = self._flows[tp.topic]
         lease = self._leases.of(tp.topic, tp.partition)
         level = flow.spec.routes[tp.topic].attempts - 1
@@ -158,7 +157,7 @@ class RetryReader:
         header = h.read_int(message.headers, h.RETRY_DUE)
         return due_in_seconds(header, message.timestamp, longest, time.time() * 1000, now - since)
 
-    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+    async def _commit(self, consumer: Consumer) -> None:
         assigned = consumer.assignment()
         offsets = {
             tp: offset

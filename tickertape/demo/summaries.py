@@ -8,11 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from tickertape.chunking import sentences
 from tickertape.errors import BrokerError
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
 POLL_MS = 200
@@ -25,14 +25,14 @@ class SummaryReader:
         self.found: dict[str, dict[str, Any]] = {}
         self._settings = settings
         self._ids = frozenset(ids)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Stand at the end of the topic. Raises `BrokerError` when it cannot be read."""
         topic, bootstrap = self._settings.topic_llm_results, self._settings.bootstrap
         # Without a group: all partitions, and no commits
-        self._consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=None)
+        self._consumer = Consumer(topic, bootstrap_servers=bootstrap, group_id=None)
         try:
             await self._consumer.start()
             places = self._consumer.assignment()
@@ -58,7 +58,7 @@ class SummaryReader:
                     await asyncio.sleep(POLL_MS / 2000)
         return len(self.found) == len(self._ids)
 
-    async def _run(self, consumer: AIOKafkaConsumer) -> None:
+    async def _run(self, consumer: Consumer) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for record in records:

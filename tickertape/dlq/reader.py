@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
@@ -21,6 +21,7 @@ from aiokafka.partitioner import murmur2
 from tickertape.dlq.letter import Letter, Place
 from tickertape.dlq.marks import Marks
 from tickertape.errors import BrokerError
+from tickertape.kafka.consumer import Consumer
 
 CONNECT_SECONDS_MAX = 8.0
 STALL_SECONDS = 20.0
@@ -67,7 +68,7 @@ async def kafka_reader(bootstrap: str) -> AsyncIterator[KafkaReader]:
     Raises:
         BrokerError: no broker answers, or it stops answering.
     """
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         bootstrap_servers=bootstrap,
         client_id="tickertape-dlq",
         group_id=None,
@@ -101,7 +102,7 @@ async def kafka_reader(bootstrap: str) -> AsyncIterator[KafkaReader]:
 class KafkaReader:
     """Implements `Reader`. Raises aiokafka's errors, and TimeoutError from a silent broker."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, partitions: Mapping[str, int]) -> None:
+    def __init__(self, consumer: Consumer, partitions: Mapping[str, int]) -> None:
         self._consumer = consumer
         self._partitions = partitions
         self.existing = set(partitions)

@@ -54,7 +54,7 @@ def full(letter: Letter, state: State) -> Json:
         **summary(letter, state),
         "stacktrace": None if stacktrace is None else mask_text(stacktrace),
         "headers": [
-            [name, None if value is None else _header(name, value)]
+            [h.shown(name), None if value is None else _header(name, value)]
             for name, value in letter.headers
             if name != h.DLT_STACKTRACE
         ],
@@ -67,7 +67,10 @@ def exported(letter: Letter, state: State, masked: bool) -> Json:
     return {
         **summary(letter, state, masked),
         "headers": [
-            [name, None if value is None else (_header(name, value) if masked else text(value))]
+            [
+                h.shown(name),
+                None if value is None else (_header(name, value) if masked else text(value)),
+            ]
             for name, value in letter.headers
         ],
         "payload": _kept(letter.value, masked),
