@@ -25,7 +25,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -62,6 +62,11 @@ class LlmDouble:
     faults: deque[Fault] = field(default_factory=deque)
     rates: dict[str, float] = field(default_factory=dict)
     answer: str | None = None
+    # How it takes a prompt that is too long: None as vLLM does, else with this answer; "silently"
+    # reads its last tokens alone, as Ollama does.
+    too_long: bodies.Answer | Literal["silently"] | None = None
+    entry: dict[str, Any] = field(default_factory=dict)  # fields of /v1/models, over its own
+    content: dict[str, Any] = field(default_factory=dict)  # fields of an answer, instead of its own
     draining: bool = False  # chat answers 500 while /health says 200
     requests: list[Seen] = field(default_factory=list)
     running: int = 0
@@ -183,7 +188,7 @@ class LlmDouble:
             "parent": None,
             "max_model_len": self.max_model_len,
             "permission": [],
-        }
+        } | self.entry
         return web.json_response({"object": "list", "data": [entry]})
 
     async def _control(self, request: web.Request) -> web.Response:
@@ -240,8 +245,12 @@ class LlmDouble:
             await asyncio.sleep(float(fault.get("seconds", 1)))
         if kind == "reset" or (kind.startswith("stream_") and not streaming):
             return _close(request)
-        found = llm_engine.generate(body, self.max_model_len, self.answer)
+        limit = self.max_model_len
+        if self.too_long == "silently":
+            body, limit = llm_engine.cut(body, limit), limit * 2  # and moves its window on
+        found = llm_engine.generate(body, limit, self.answer)
         more = {"model": self.model, "id": f"chatcmpl-{request.headers.get('X-Request-Id', '1')}"}
+        more |= self.content
         if streaming:
             events = llm_engine.events(found, body, kind, more)
             return await _stream(request, events, cut=kind == "stream_mid_chunk")
@@ -270,7 +279,10 @@ class LlmDouble:
     def _refusal(self, body: Any) -> bodies.Answer | None:
         if self.draining:
             return bodies.DRAINING
-        return llm_engine.refusal(body, self.model, self.max_model_len)
+        refused = llm_engine.refusal(body, self.model, self.max_model_len)
+        if refused is None or self.too_long is None or refused.status != 400:
+            return refused
+        return None if self.too_long == "silently" else self.too_long
 
     def _pulse(self) -> None:
         self._changed.set()

@@ -53,6 +53,14 @@ def refusal(body: Any, model: str, limit: int) -> bodies.Answer | None:
     return bodies.too_long(limit, tokens) if tokens > limit else None
 
 
+def cut(body: Any, limit: int) -> Any:
+    """Return the request with the last tokens of its last message alone."""
+    *earlier, last = body["messages"]
+    tokens = _TOKEN.findall(last["content"])
+    kept = "".join(tokens[-limit:] if len(tokens) > limit else tokens)
+    return body | {"messages": [*earlier, last | {"content": kept}]}
+
+
 def generate(body: Any, limit: int, answer: str | None = None) -> Generated:
     """Return ``answer``, else the first sentence; cut to the room that the prompt leaves."""
     prompt = _prompt(body)

@@ -27,8 +27,9 @@ from tickertape.llm.errors import (
     transport_error,
 )
 from tickertape.llm.openai import OpenAIModel
+from tickertape.llm.tokens import estimate
 from tickertape.summarize import prompts
-from tickertape.summarize.reading import estimate, split
+from tickertape.summarize.reading import split
 
 
 def error_of(kind: str, **headers: str) -> TickertapeError:

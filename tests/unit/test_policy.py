@@ -126,3 +126,9 @@ def test_windows_that_saw_the_same_outage_do_not_lengthen_it():
     breaker.open("down")
     assert breaker.wait_seconds == 1
     assert [b.name for b in Breakers().opened(["a"])] == []
+
+
+def test_a_reason_does_not_say_the_name_again() -> None:
+    breaker = Breaker("llm")
+    breaker.open("llm: HTTP 503: busy")
+    assert breaker.reason == "HTTP 503: busy"

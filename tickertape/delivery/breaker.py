@@ -69,7 +69,8 @@ class Breaker:
         self._delay = min(max(self._delay * 2, DELAY_SECONDS_MIN), DELAY_SECONDS_MAX)
         wait = self._delay if retry_after is None else min(retry_after, RETRY_AFTER_SECONDS_MAX)
         self._until = self._clock() + wait
-        self.reason = reason
+        # Who shows it says whose it is; a message that begins with the name would say it twice.
+        self.reason = reason.removeprefix(f"{self.name}: ")
 
     def abandon(self) -> None:
         """The probe ended without a verdict (cancelled): let another one go."""

@@ -13,7 +13,10 @@ Message = Mapping[str, str]  # {"role", "content"}
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. ``cut`` tells that it ended at ``max_tokens``, not by itself."""
+    """One answer, without the model's thinking: never empty.
+
+    ``cut`` tells that it ended at ``max_tokens``, not by itself. Counts are 0 where not told.
+    """
 
     text: str
     cut: bool
@@ -33,7 +36,8 @@ class Description:
 class LanguageModel(Protocol):
     """Errors of every call: `OutageError` (dependency "llm") when it is down, overloaded or set up
     wrongly for all, `Timeout` and `TransientError` when one call failed, `Rejected` when the
-    request is wrong (`PromptTooLong` where the prompt does not fit)."""
+    request is wrong (`PromptTooLong` where the prompt does not fit). `NoAnswer`, which is a
+    `TransientError`, where there was only thinking."""
 
     name: str  # what model_name says
 

@@ -1,8 +1,9 @@
 """What an OpenAI-compatible server's refusal means for the record that asked. Pure.
 
 Bodies come in many shapes: vLLM's ``{"error": {...}}``, ``{"error": "Unauthorized"}``, FastAPI's
-``{"detail": ...}``, a gateway's HTML, nothing. ``type`` is not stable in vLLM, so an answer is
-classified by its status, then by ``param`` and ``code``, then by the message.
+``{"detail": ...}``, Gemini's list of one, a gateway's HTML, nothing. ``type`` is not stable in
+vLLM, so an answer is classified by what says "too long" (`tickertape.llm.servers`), then by its
+status. Under a status of 200 the error's own words tell the status.
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ import orjson
 
 from tickertape.errors import OutageError, Rejected, TickertapeError, Timeout, TransientError
 from tickertape.llm.base import DEPENDENCY
+from tickertape.llm.servers.errors import STATUS_OF
+from tickertape.llm.servers.too_long import (
+    A_RATE,
+    LIMIT_FIELDS,
+    MUCH,
+    TOO_LONG,
+    TOO_LONG_CODES,
+    TOO_LONG_PARAMS,
+    TOO_MUCH,
+)
 
 RETRY_AFTER_SECONDS_MAX = 300.0
 MESSAGE_CHARACTERS_MAX = 300
@@ -34,48 +45,98 @@ _SETTING_AT_FAULT = {
     407: "the proxy asks for credentials",
 }
 _TRANSIENT_4XX = frozenset({409, 425})
-_TOO_LONG_PARAMS = frozenset({"input_tokens", "input_text"})
-_CONTEXT_LIMIT = re.compile(r"(?:maximum context length (?:is|of) |max_model_len=)(\d{1,9})", re.I)
+_OVERLOADED = frozenset({429, 503, 529})  # 529: Anthropic's, and gateways before it
+_UNKNOWN_WORDS = frozenset({400, 413, 422})  # a server without a row says too long with these
+_SAID_CHARACTERS_MAX = 4000  # of a message, where its words are looked at
 
 
 class PromptTooLong(Rejected):
-    """The prompt does not fit the model's context of ``limit`` tokens (None: not told)."""
+    """The prompt does not fit the model's context of ``limit`` tokens (None: not told).
 
-    def __init__(self, message: str, limit: int | None) -> None:
+    ``silent``: the server did not say so, and answered for a part of the prompt.
+    """
+
+    def __init__(self, message: str, limit: int | None, *, silent: bool = False) -> None:
         self.limit = limit
+        self.silent = silent
         super().__init__(message)
+
+
+class NoAnswer(TransientError):
+    """The model thought, and gave no answer; ``cut`` where it was ended at ``max_tokens``.
+
+    ``completion_tokens`` is what the thinking took, 0 where the server does not say.
+    """
+
+    def __init__(self, message: str, *, cut: bool, completion_tokens: int) -> None:
+        self.cut = cut
+        self.completion_tokens = completion_tokens
+        super().__init__(message, dependency=DEPENDENCY)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a body says is wrong; empty strings where it does not say."""
+    """What a body says is wrong; empty strings where it does not say.
 
-    message: str
+    ``said`` is the message for its words, up to 4,000 characters; `message` is for people.
+    """
+
+    said: str = ""
     param: str = ""
     code: str = ""
+    kind: str = ""
+    limit: int | None = None  # how many tokens a prompt may have, where a field tells
+
+    @property
+    def message(self) -> str:
+        """The message, short and on one line."""
+        text = self.said
+        return (
+            text if len(text) <= MESSAGE_CHARACTERS_MAX else f"{text[:MESSAGE_CHARACTERS_MAX]}..."
+        )
 
     @classmethod
-    def read(cls, body: bytes) -> Problem:
-        """Read a body of any shape."""
+    def read(cls, body: bytes, key: str = "") -> Problem:
+        """Read a body of any shape. ``key`` is masked: servers repeat the one they refuse."""
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError:
-            text = re.sub(rb"<[^>]{0,200}>", b" ", body[:4000]).decode("utf-8", "replace")
-            return cls(_short(text))
-        return cls.of(content)
+            text = re.sub(rb"<[^>]{0,200}>", b" ", body[:_SAID_CHARACTERS_MAX])
+            return cls(_plain(text.decode("utf-8", "replace"), key))
+        return cls.of(content, key)
 
     @classmethod
-    def of(cls, content: object) -> Problem:
-        """Read a decoded body."""
+    def of(cls, content: object, key: str = "") -> Problem:
+        """Read a decoded body, or the error in it."""
+        if isinstance(content, list) and content:
+            content = content[0]
         if not isinstance(content, dict):
-            return cls(_short(str(content)))
-        error = content.get("error", content)
+            return cls(_plain(str(content), key))
+        error = content.get("error") or content.get("detail") or content
+        if isinstance(error, dict) and isinstance(error.get("error"), dict):
+            error = error["error"]
         if not isinstance(error, dict):
-            return cls(_short(str(error)))
-        message = error.get("message") or error.get("detail") or ""
+            return cls(_plain(str(error), key), kind=_word(content, "error_type", "type"))
+        message = str(error.get("message") or error.get("detail") or error.get("error") or "")
+        metadata = error.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("raw"):
+            message = f"{message}: {metadata['raw']}"  # OpenRouter: what its upstream said
+        limits = (error.get(name) for name in LIMIT_FIELDS)
         return cls(
-            _short(str(message)), str(error.get("param") or ""), str(error.get("code") or "")
+            _plain(message, key),
+            _word(error, "param"),
+            _word(error, "code"),
+            _word(error, "type", "status"),
+            next((n for n in limits if type(n) is int and n > 0), None),
         )
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that it stands for, where it came without one; 500 if it does not say."""
+        if self.code.isascii() and self.code.isdigit() and 400 <= int(self.code[:9]) < 600:
+            return int(self.code)
+        words = f"{self.code} {self.kind}".lower()
+        return next((status for word, status in STATUS_OF if word in words), 500)
 
 
 def answer_error(
@@ -84,10 +145,10 @@ def answer_error(
     """Return the error that a status other than 200 stands for. ``headers``: keys in lower case."""
     said = f"llm: HTTP {status}" + (f": {problem.message}" if problem.message else "")
     wait = retry_after(headers.get("retry-after"))
-    if _too_long(status, problem):
-        found = _CONTEXT_LIMIT.search(problem.message)
-        return PromptTooLong(said, int(found[1]) if found else None)
-    if status in (429, 503):
+    long, limit = too_long(status, problem)
+    if long:
+        return PromptTooLong(said, limit)
+    if status in _OVERLOADED:
         return OutageError(said, dependency=DEPENDENCY, retry_after=wait)
     if status == 400 and (problem.param == "model" or problem.code == "model_not_found"):
         status = 404
@@ -128,17 +189,27 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX) if isfinite(seconds) else None
 
 
-def _too_long(status: int, problem: Problem) -> bool:
-    if status == 413:
-        return True
-    return status == 400 and (
-        problem.param in _TOO_LONG_PARAMS
-        or problem.code == "context_length_exceeded"
-        or "maximum context length" in problem.message.lower()
-        or (problem.param == "max_tokens" and "max_model_len" in problem.message)
+def too_long(status: int, problem: Problem) -> tuple[bool, int | None]:
+    """Return whether the prompt was too long, and for how many tokens where that is told."""
+    words = {problem.code.lower(), problem.kind.lower()}
+    found = [match for row in TOO_LONG if (match := row.says.search(problem.said))]
+    known = (
+        bool(found)
+        or status == 413
+        or problem.param in TOO_LONG_PARAMS
+        or not words.isdisjoint(TOO_LONG_CODES)
     )
+    if not known and status in _UNKNOWN_WORDS and not A_RATE.search(problem.said):
+        known = bool(MUCH.search(problem.said) and TOO_MUCH.search(problem.said))
+    told = (match["limit"] for match in found if "limit" in match.re.groupindex)
+    limit = next((int(number.replace(",", "")) for number in told if number), None)
+    return known, problem.limit or limit if known else None
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MESSAGE_CHARACTERS_MAX else f"{text[:MESSAGE_CHARACTERS_MAX]}..."
+def _word(fields: Mapping[str, object], *names: str) -> str:
+    return next((str(fields[name])[:100] for name in names if fields.get(name) is not None), "")
+
+
+def _plain(text: str, key: str) -> str:
+    text = " ".join(text[:_SAID_CHARACTERS_MAX].split())
+    return text.replace(key, "***") if key else text

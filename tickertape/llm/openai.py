@@ -1,8 +1,7 @@
-"""A client of OpenAI-compatible chat completions, made for vLLM: one request, one outcome.
+"""OpenAI-compatible chat completions: vLLM, Ollama, llama.cpp, gateways. One request, one outcome.
 
-An answer counts only with finish_reason ``stop`` or ``length``. A vLLM that is being shut down
-answers 200 with a cut text and ``abort``; a dying one ends its stream with an error event and
-``[DONE]`` under a 200: both are errors here.
+What each server says is data (`tickertape.llm.servers`); what it means for the record is told by
+`errors` for refusals and by `answers` for answers.
 """
 
 from __future__ import annotations
@@ -11,19 +10,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 import orjson
 
 from tickertape.errors import (
-    Rejected,
     SettingsError,
+    TickertapeError,
     Timeout,
     TransientError,
 )
+from tickertape.llm import answers
 from tickertape.llm.base import DEPENDENCY, Completion, Description, Message
-from tickertape.llm.errors import Problem, answer_error, transport_error
+from tickertape.llm.errors import Problem, PromptTooLong, answer_error, transport_error
+from tickertape.llm.servers.errors import CONTEXT_FIELDS
+from tickertape.llm.tokens import was_cut
 from tickertape.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -127,13 +129,11 @@ class OpenAIModel:
     async def describe(self) -> Description:
         """Ask for the server's models, and learn the context's length where it is told."""
         entries = await self.models()
-        context_tokens = None
-        for entry in entries:
-            length = entry.get("max_model_len")
-            if entry.get("id") == self.name and isinstance(length, int) and length > 0:
-                context_tokens = length
-        served = any(entry.get("id") == self.name for entry in entries) if entries else None
-        return Description(served, context_tokens)
+        ours = [entry for entry in entries if entry.get("id") == self.name]
+        levels = (fields for entry in ours for fields in _levels(entry))
+        lengths = (fields.get(name) for fields in levels for name in CONTEXT_FIELDS)
+        tokens = next((n for n in lengths if type(n) is int and n > 0), None)
+        return Description(bool(ours) if entries else None, tokens)
 
     async def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
         """Ask, and return the whole answer. Cancelling ends the request at once."""
@@ -144,27 +144,36 @@ class OpenAIModel:
             self._exchange("POST", "chat/completions", request) as response,
         ):
             await self._check(response)
-            return _completion(_object(await _body(response)))
+            content = _object(await _body(response))
+        if answers.error_in(content) is not None:
+            raise self._error_in(content)
+        completion = answers.read(content)
+        if was_cut("".join(m["content"] for m in messages), completion.prompt_tokens):
+            text = f"llm: the server read only {completion.prompt_tokens} tokens of the prompt"
+            raise PromptTooLong(text, completion.prompt_tokens, silent=True)
+        return completion
 
     async def stream(self, messages: Sequence[Message], max_tokens: int) -> AsyncIterator[str]:
         """Ask, and yield the answer's pieces as they come; close the iterator to end it.
 
         It ends normally only when the server ended the answer; a cut stream raises. The time
-        limit is for each piece: a reader may take its time between two.
+        limit is for each piece: a reader may take its time between two. Thinking that stands in
+        the answer itself comes along: who shows it takes it out (`without_thinking`).
         """
         request = self._request(messages, max_tokens) | {"stream": True}
-        finished = False
+        finished, tail = False, ""
         async with self._slots, self._exchange("POST", "chat/completions", request) as response:
             await self._check(response)
             async for data in _events(response):
                 event = _object(data)
-                if "error" in event:
-                    self._fail_event(event)
+                if answers.error_in(event) is not None:
+                    raise self._error_in(event)
                 for choice in event.get("choices") or ():
                     if text := (choice.get("delta") or {}).get("content"):
+                        tail = (tail + text)[-8:]
                         yield text
                     if reason := choice.get("finish_reason"):
-                        _check_finish(reason)
+                        answers.check_finish(answers.finish_of(reason), reason, tail)
                         finished = True
         if not finished:
             raise TransientError("llm: the stream ended before the answer", dependency=DEPENDENCY)
@@ -209,20 +218,20 @@ class OpenAIModel:
     async def _check(self, response: httpx.Response) -> None:
         if response.status_code == 200:
             return
-        problem = self._hidden(Problem.read(await _body(response)))
+        problem = Problem.read(await _body(response), self._key)
         headers = {name.lower(): value for name, value in response.headers.items()}
         raise answer_error(response.status_code, problem, headers, self.name)
 
-    def _fail_event(self, event: Mapping[str, Any]) -> NoReturn:
-        problem = self._hidden(Problem.of(event))
-        status = int(problem.code) if problem.code.isdigit() else 500
-        raise answer_error(status, problem, {}, self.name)
+    def _error_in(self, content: Mapping[str, Any]) -> TickertapeError:
+        """Return the error that came under a status of 200."""
+        problem = Problem.of(answers.error_in(content), self._key)
+        return answer_error(problem.status, problem, {}, self.name)
 
-    def _hidden(self, problem: Problem) -> Problem:
-        """A server may repeat the key that it refuses."""
-        if not self._key:
-            return problem
-        return Problem(problem.message.replace(self._key, "***"), problem.param, problem.code)
+
+def _levels(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entry, and what llama.cpp and gateways put one level deeper."""
+    inner = (entry.get(name) for name in ("meta", "model_info", "top_provider"))
+    return [entry, *(fields for fields in inner if isinstance(fields, dict))]
 
 
 def _checked(url: str) -> httpx.URL:
@@ -276,31 +285,3 @@ def _object(body: bytes | str) -> dict[str, Any]:
         text = f"llm: expected a JSON object, got {len(body)} bytes of something else"
         raise TransientError(text, dependency=DEPENDENCY)
     return content
-
-
-def _completion(content: Mapping[str, Any]) -> Completion:
-    try:
-        choice = content["choices"][0]
-        reason, text = choice["finish_reason"], choice["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        text = "llm: an answer without choices"
-        raise TransientError(text, dependency=DEPENDENCY) from None
-    _check_finish(reason)
-    if not isinstance(text, str) or not text.strip():
-        raise TransientError(f"llm: an empty answer ({reason})", dependency=DEPENDENCY)
-    usage = content.get("usage")
-    counts = [_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total")]
-    return Completion(text, reason == "length", *counts)
-
-
-def _check_finish(reason: object) -> None:
-    if reason in ("stop", "length"):
-        return
-    if reason == "content_filter":
-        raise Rejected("llm: the server's content filter stopped the answer")
-    raise TransientError(f"llm: the answer was cut off ({reason})", dependency=DEPENDENCY)
-
-
-def _count(usage: object, name: str) -> int:
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value >= 0 else 0

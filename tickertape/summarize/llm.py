@@ -47,7 +47,8 @@ class LLMSummarizer:
     async def ping(self) -> None:
         """Ask whether it is there, and learn the context's length where it is told."""
         described = await self._model.describe()
-        self._context.tokens = described.context_tokens or self._context.tokens
+        if not self._context.silent:  # else what it reads was seen to be less than it says
+            self._context.tokens = described.context_tokens or self._context.tokens
         self._asked = True
 
     async def summarize(self, request: SummaryRequest) -> Summary:

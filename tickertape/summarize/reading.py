@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from tickertape.errors import OutageError, Rejected, TransientError
 from tickertape.llm.base import DEPENDENCY, Completion, LanguageModel
-from tickertape.llm.errors import PromptTooLong
+from tickertape.llm.errors import NoAnswer, PromptTooLong
+from tickertape.llm.tokens import estimate, least
 from tickertape.summarize import prompts
 from tickertape.summarize.pieces import pieces
 
@@ -23,24 +24,28 @@ ANSWER_TOKENS_MAX = 1024
 TOKENS_PER_SENTENCE = 96  # a sentence full of figures has 40 to 80
 NOTES_SENTENCES = 5
 NOTES_TOKENS = (32, 256)  # least and most; half of the part's own in between
-# Financial English has 3 to 4 ASCII characters a token, other scripts up to a token each.
-ASCII_PER_TOKEN = 3.0
-ASCII_PER_TOKEN_MAX = 8.0  # no text is denser: over the context by this is not worth asking
 TEMPLATE_TOKENS = 32  # what the chat template adds
 PART_TOKENS_MIN = 64  # with less room than this the model is too small for the prompt
 PART_CHARACTERS_MIN = 64  # a part of this size that does not fit never will
 PIECE_CHARACTERS_MAX = 1000
+THINKING_TOKENS = 4096  # what a model that thinks gets beside the answer's
 ROUNDS_MAX = 8  # notes of notes of ...: each round is half as long at most
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _WHOLE_SENTENCES = re.compile(r".*[.!?][\"')\]\u2019\u201d]*(?=\s)", re.DOTALL)
 
 
 @dataclass(slots=True)
 class Context:
-    """How many tokens prompt and answer may have together; None as long as nobody said."""
+    """What is known of the model, learnt from its answers.
+
+    ``tokens``: prompt and answer may have so many together; None as long as nobody said.
+    ``silent``: the server leaves out what does not fit, without an error. ``thinking_tokens``:
+    what the model needs to think before it answers.
+    """
 
     tokens: int | None = None
+    silent: bool = False
+    thinking_tokens: int = 0
 
 
 class Reading:
@@ -79,7 +84,7 @@ class Reading:
         if self._context.tokens is None:
             return max(PART_TOKENS_MIN, estimate(text) // 2)
         prompt = estimate(prompts.message(prompts.NOTES, self._about, "")) + TEMPLATE_TOKENS
-        room = self._context.tokens - prompt
+        room = self._context.tokens - prompt - self._thinking_tokens()
         # Of the room, two parts for the text and at most one for the notes.
         room = max(room - NOTES_TOKENS[1], room * 2 // 3)
         if room < PART_TOKENS_MIN:
@@ -111,14 +116,17 @@ class Reading:
         context = self._context.tokens
         if context is not None:
             answer_tokens = min(answer_tokens, max(1, context // 3))
-            if len(prompt) / ASCII_PER_TOKEN_MAX > context:
+            # Where the server says when it is too much, what might fit is worth asking.
+            used = estimate(prompt) + answer_tokens if self._context.silent else least(prompt)
+            if used > context:
                 raise PromptTooLong("llm: longer than the context", context)
+        answer_tokens += self._thinking_tokens()
         try:
-            message = {"role": "user", "content": prompt}
-            completion = await self._model.complete([message], answer_tokens)
+            completion = await self._complete(prompt, answer_tokens)
         except PromptTooLong as error:
             if error.limit is not None:
                 self._context.tokens = error.limit
+                self._context.silent |= error.silent
             raise
         self._count(completion)
         if completion.cut and 0 < completion.completion_tokens < answer_tokens:
@@ -126,16 +134,34 @@ class Reading:
             raise PromptTooLong("llm: no room left for the answer", context)
         return _plain(completion)
 
+    async def _complete(self, prompt: str, answer_tokens: int) -> Completion:
+        """Ask, and once more with room to think where that is what the answer lacked.
+
+        Raises:
+            PromptTooLong: as `_ask`.
+            NoAnswer: the model still thinks.
+        """
+        messages = [{"role": "user", "content": prompt}]
+        try:
+            return await self._model.complete(messages, answer_tokens)
+        except NoAnswer as error:
+            if error.cut and 0 < error.completion_tokens < answer_tokens:
+                raise PromptTooLong("llm: no room left to think", self._context.tokens) from None
+            if not error.cut or self._context.thinking_tokens:
+                raise
+        self._context.thinking_tokens = THINKING_TOKENS
+        return await self._model.complete(messages, answer_tokens + self._thinking_tokens())
+
+    def _thinking_tokens(self) -> int:
+        """At most half of the context, where that is known."""
+        context = self._context.tokens
+        thinking = self._context.thinking_tokens
+        return thinking if context is None else min(thinking, context // 2)
+
     def _count(self, completion: Completion) -> None:
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
         self.total_tokens += completion.total_tokens
-
-
-def estimate(text: str) -> int:
-    """Estimate a text's tokens, rather too many than too few."""
-    ascii_ = len(text.encode("ascii", "ignore"))
-    return int(ascii_ / ASCII_PER_TOKEN) + len(text) - ascii_ + 1
 
 
 def split(text: str, tokens_max: int) -> list[str]:
@@ -172,8 +198,8 @@ async def _all(work: Sequence[Coroutine[None, None, str]]) -> list[str]:
 
 
 def _plain(completion: Completion) -> str:
-    """Return the answer without a model's thinking aloud and without a sentence cut in two."""
-    text = _THOUGHT.sub("", completion.text).strip()
+    """Return the answer without a sentence cut in two."""
+    text = completion.text
     if completion.cut and (whole := _WHOLE_SENTENCES.match(text)):
         text = whole[0]
     if not text:
