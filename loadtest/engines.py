@@ -31,7 +31,7 @@ import numpy as np
 from loadtest import figures, machine
 from loadtest.corpus import add_data
 from loadtest.throughput.legs import BATCH_SIZES, Job
-from tests.fixtures_model import ROOT, models_dir
+from testkit.models import ROOT, models_dir
 from tickertape.documents import Vectors
 from tickertape.embed import choice
 from tickertape.embed.cache import Cache

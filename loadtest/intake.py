@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from loadtest import usage
 from loadtest.corpus import Text
 from loadtest.processes import BATCH_BYTES, Bench
-from tests.acceptance.system import Worker
+from testkit.system import Worker
 from tickertape.delivery.record import Outgoing
 
 POLL_SECONDS = 0.1

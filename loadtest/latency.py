@@ -28,7 +28,7 @@ from loadtest.corpus import Corpus, Text, add_data
 from loadtest.intake import SESSION, Intake, intake
 from loadtest.processes import Bench, Report, say
 from loadtest.throughput.legs import Ceiling, Job
-from tests.acceptance.system import Worker
+from testkit.system import Worker
 
 IDLE_RATES = (1.0, 10.0)  # documents a second
 FOLLOWED_MAX = 2.0  # a second: each costs a dozen searches

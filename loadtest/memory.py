@@ -25,7 +25,7 @@ from loadtest import figures, processes, usage
 from loadtest.corpus import Corpus, add_data
 from loadtest.intake import Intake, intake
 from loadtest.processes import Bench, Report, say
-from tests.acceptance.system import Worker
+from testkit.system import Worker
 from tickertape.stores.sqlite.store import FILE
 from tickertape.topics import RECORD_BYTES_MAX
 

@@ -3,7 +3,7 @@
 ``python -m loadtest.paused [--rounds 5] [--seconds 8] [--json]``
 
 One worker under steady load on text-messages, embedding-requests and financial-documents, with
-the summaries of these by a stand-in LLM server (`tests.llm_double`). The model is tiny, so that
+the summaries of these by a stand-in LLM server (`testkit.llm.double`). The model is tiny, so that
 delivery is measured and not inference. The load of a round is a fifth of what the machine did
 just before, so that each flow can keep its own. A round: all flows run; the LLM answers 503, which
 holds the summaries; all flows run; one flow is held as POST /stop holds all, and its topic is
@@ -29,7 +29,7 @@ from loadtest import processes
 from loadtest.chaos.world import Double
 from loadtest.processes import Bench, Report, say
 from loadtest.tiny_model import tiny_model
-from tests.acceptance.system import WAIT_SECONDS_MAX, Worker, until
+from testkit.system import WAIT_SECONDS_MAX, Worker, until
 from tickertape.delivery.record import Outgoing
 
 RATIO_MIN = 0.9

@@ -21,9 +21,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from tests.acceptance.system import System, Worker
-from tests.fixtures_broker import Broker
-from tests.fixtures_model import ensure_model, models_dir
+from testkit.broker import Broker
+from testkit.models import ensure_model, models_dir
+from testkit.system import System, Worker
 from tickertape import kafka_admin
 from tickertape.delivery.record import Outgoing
 from tickertape.topics import RECORD_BYTES_MAX

@@ -25,7 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from loadtest import processes
 from loadtest.processes import Bench, Report, say
-from tests.acceptance.system import Worker, until
+from testkit.system import Worker, until
 
 SECONDS_MAX = 15.0
 SETTLED_SECONDS = 1.0  # the load flows when nothing waits longer than this

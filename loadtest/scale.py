@@ -27,8 +27,8 @@ from loadtest.corpus import Corpus, add_data
 from loadtest.intake import SESSION, Intake, Taken, intake
 from loadtest.processes import Report, say
 from loadtest.stub_embedder import COST
-from tests.acceptance.system import Worker, until
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
+from testkit.system import Worker, until
 from tickertape.embed.engine import cores
 
 COUNTS = (1, 2, 4)

@@ -43,7 +43,7 @@ import psutil
 
 from loadtest.processes import Report, main, say
 from loadtest.search_corpus import CHUNKS_PER_DOCUMENT, Corpus, Sources, read
-from tests.fixtures_model import ensure_model, model_settings
+from testkit.models import ensure_model, model_settings
 from tickertape import embed
 from tickertape.documents import Vector
 from tickertape.embed.runner import Runner
@@ -229,10 +229,10 @@ def nearest(file: Path, queries: Any) -> list[set[tuple[str, int]]]:
         best = np.take_along_axis(scores, places, axis=1)
         best_ids = np.take_along_axis(all_ids, places, axis=1)
     sql = "SELECT d.key, c.ordinal FROM chunks c JOIN documents d ON d.id = c.document"
-    names = [
-        {db.execute(f"{sql} WHERE c.id = ?", (int(id),)).fetchall()[0] for id in row}
-        for row in best_ids
-    ]
+    names = []
+    for row in best_ids:
+        found = (db.execute(f"{sql} WHERE c.id = ?", (int(id),)).fetchall()[0] for id in row)
+        names.append({(str(key), int(str(ordinal))) for key, ordinal in found})
     db.close()
     return names
 

@@ -24,8 +24,8 @@ import psutil
 
 from loadtest import processes
 from loadtest.processes import Bench, Report, say
-from tests.acceptance.system import Worker, until
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
+from testkit.system import Worker, until
 from tickertape import topics
 from tickertape.delivery import letters
 from tickertape.delivery.record import Record

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from click.testing import CliRunner, Result
 
-from tests.fixtures_broker import Broker, create_topic, topic_settings, unique, worker_env
+from testkit.broker import Broker, create_topic, topic_settings, unique, worker_env
 from tickertape import kafka_admin, topics
 from tickertape import settings as settings_module
 from tickertape.cli import dlq

@@ -1,43 +1,14 @@
-"""The real model for tests: found in, or put into, a cache that runs share.
-
-Plain functions, and session fixtures that a conftest may import.
-"""
+"""Session fixtures of the real model."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from testkit.models import ensure_model, model_settings, models_dir
 from tickertape.embed.base import Embedder
-from tickertape.embed.cache import Cache
-from tickertape.embed.manifest import Model
-from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def models_dir() -> Path:
-    """Return the cache that test runs share: TICKERTAPE_MODELS_DIR, else .tickertape/models."""
-    named = os.environ.get("TICKERTAPE_MODELS_DIR")
-    return Path(named) if named else ROOT / ".tickertape" / "models"
-
-
-def model_settings(**more: object) -> Settings:
-    """Return settings that use that cache; ``more`` by field name."""
-    return Settings(models_dir=models_dir(), data_dir=ROOT / ".tickertape", **more)  # type: ignore[arg-type]
-
-
-def ensure_model(precision: str = "int8") -> Model:
-    """Return the default model, made first where the cache does not have it (minutes)."""
-    found = Cache(models_dir()).get(DEFAULT_EMBEDDING_MODEL, precision)
-    if found is not None:
-        return found
-    from tickertape.embed.export import ensure
-
-    return ensure(model_settings(), precision)
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import httpx
 from loadtest.chaos.faults import LLM_TIMEOUT_SECONDS, SESSION_SECONDS
 from loadtest.chaos.workload import TEXT_BYTES_MAX
 from loadtest.tiny_model import tiny_model
-from tests.acceptance.system import ROOT, System, Worker
-from tests.fixtures_broker import Broker, free_port
+from testkit.broker import Broker, free_port
+from testkit.system import ROOT, System, Worker
 from tickertape import kafka_admin
 
 PARTITIONS = 4
@@ -166,7 +166,7 @@ class Slot:
 
 
 class Double:
-    """The stand-in LLM (`tests.llm_double`) as a process, steered by POST /control."""
+    """The stand-in LLM (`testkit.llm.double`) as a process, steered by POST /control."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -176,7 +176,7 @@ class Double:
     async def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.llm_double", "--port", str(self.port)),
+            *(sys.executable, "-m", "testkit.llm.double", "--port", str(self.port)),
             cwd=ROOT,
             env=dict(os.environ),
             stdout=asyncio.subprocess.DEVNULL,

@@ -45,7 +45,7 @@ from loadtest.throughput.legs import (
     offline,
 )
 from loadtest.throughput.peers import peers
-from tests.fixtures_model import model_settings
+from testkit.models import model_settings
 from tickertape.embed.export import CARRIER, CARRIER_MODULE
 from tickertape.embed.export_env import ExportEnv
 

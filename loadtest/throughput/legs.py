@@ -16,8 +16,8 @@ from typing import Any
 from loadtest import usage
 from loadtest.corpus import Text
 from loadtest.intake import Intake, batches
-from tests.acceptance.system import ROOT, Worker
-from tests.fixtures_broker import create_topic, unique
+from testkit.broker import create_topic, unique
+from testkit.system import ROOT, Worker
 
 ANSWER_BYTES = 2**20
 START_SECONDS_MAX = 180.0

@@ -24,9 +24,9 @@ from loadtest.corpus import Text
 from loadtest.intake import Intake
 from loadtest.processes import say
 from loadtest.throughput.legs import START_SECONDS_MAX, Job, Leg, TopicLeg, Used, offline
-from tests.acceptance.system import until
-from tests.fixtures_broker import free_port
-from tests.fixtures_model import model_settings
+from testkit.broker import free_port
+from testkit.models import model_settings
+from testkit.system import until
 from tickertape.embed.export import CARRIER, CARRIER_MODULE
 
 TORCH = ("torch>=2.13,<2.14", "transformers>=4.57,<4.58", CARRIER)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.system import System
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
+from testkit.system import System
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from tests.acceptance.system import System, until
+from testkit.system import System, until
 from tickertape import topics
 from tickertape.broker import jars
 from tickertape.documents import Origin, anonymous_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.system import System, Worker, documents, until
+from testkit.system import System, Worker, documents, until
 from tickertape.delivery import headers as h
 
 

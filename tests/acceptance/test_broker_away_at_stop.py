@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.acceptance.system import System, documents
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
+from testkit.system import System, documents
 
 
 async def test_a_worker_ends_without_its_broker(model_cache: Path, tmp_path: Path):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.system import System, documents, until
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
+from testkit.system import System, documents, until
 
 COUNT = 240
 

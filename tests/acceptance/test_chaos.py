@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from loadtest.chaos.faults import WEIGHTS
-from tests.acceptance.system import ROOT
+from testkit.system import ROOT
 
 SECONDS_MAX = 600
 

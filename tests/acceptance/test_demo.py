@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.fixtures_broker import Broker, free_port, worker_env
-from tests.fixtures_model import ensure_model, models_dir
+from testkit.broker import Broker, free_port, worker_env
+from testkit.models import ensure_model, models_dir
 
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 420

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.acceptance.system import System, until
-from tests.fixtures_broker import create_topic, unique
+from testkit.broker import create_topic, unique
+from testkit.system import System, until
 from tickertape import topics
 from tickertape.documents import DocumentKey
 

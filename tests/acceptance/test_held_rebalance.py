@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import httpx
 
-from tests.acceptance.system import System, Worker, documents, until
-from tests.llm_double import LlmDouble
+from testkit.llm.double import LlmDouble
+from testkit.system import System, Worker, documents, until
 from tickertape import topics
 
 COUNT = 60

@@ -7,7 +7,7 @@ from pathlib import Path
 from loadtest import processes
 from loadtest.corpus import Corpus
 from loadtest.intake import SESSION, intake
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
 
 COUNT = 300
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.acceptance.system import System, Worker, documents, until
+from testkit.system import System, Worker, documents, until
 
 
 async def processed(worker: Worker, flow: str, count: int) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.system import System, documents, until
-from tests.llm_double import LlmDouble
+from testkit.llm.double import LlmDouble
+from testkit.system import System, documents, until
 from tickertape import topics
 
 PASSING = ("empty_500", "cut_body", "garbage_200", "reset")  # fewer than open a breaker

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from tests.acceptance.system import System, Worker, documents, until
-from tests.llm_double import LlmDouble
+from testkit.llm.double import LlmDouble
+from testkit.system import System, Worker, documents, until
 from tickertape import topics
 
 COUNT = 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.system import System, documents
+from testkit.system import System, documents
 
 
 async def test_documents_are_stored_found_and_summarised(system: System):

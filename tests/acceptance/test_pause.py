@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.system import System, Worker, documents, until
+from testkit.system import System, Worker, documents, until
 
 COUNT = 60
 WORK = ("documents", "summaries", "text", "requests", "vectors", "updates")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.acceptance.system import System, Worker, until
+from testkit.system import System, Worker, until
 from tests.acceptance.test_replay import dlq
 from tests.raw_batches import Header, batch, produce
 from tickertape import topics

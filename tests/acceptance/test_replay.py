@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.system import ROOT, System, Worker, documents, until
-from tests.llm_double import LlmDouble
+from testkit.llm.double import LlmDouble
+from testkit.system import ROOT, System, Worker, documents, until
 from tickertape import topics
 from tickertape.delivery import headers as h
 

@@ -11,8 +11,8 @@ from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.system import ROOT, WAIT_SECONDS_MAX, System, until
-from tests.fixtures_broker import free_port
+from testkit.broker import free_port
+from testkit.system import ROOT, WAIT_SECONDS_MAX, System, until
 
 SECRET = "sk-do-not-show-me"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.acceptance.system import System, documents, until
+from testkit.system import System, documents, until
 from tickertape import topics
 from tickertape.stores.sqlite.store import FILE
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.acceptance.system import System, documents, until
-from tests.llm_double import LlmDouble
+from testkit.llm.double import LlmDouble
+from testkit.system import System, documents, until
 
 STUCK = 4
 COUNT = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.acceptance.system import System, documents, until
+from testkit.system import System, documents, until
 
 
 async def test_two_workers_share_and_both_answer(system: System):

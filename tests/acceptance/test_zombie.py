@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from tests.acceptance.system import System, Worker, until
+from testkit.system import System, Worker, until
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
 from tickertape.delivery.progress import Delta, Entry

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from tests.fixtures_model import ROOT, ensure_model, model_settings
+from testkit.models import ROOT, ensure_model, model_settings
 from tickertape.batching import plan
 from tickertape.documents import Vectors
 from tickertape.embed import load

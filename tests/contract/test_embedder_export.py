@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from testkit.models import ROOT
 from tests.fixtures_hub import COMMIT, Hub, tiny_model
-from tests.fixtures_model import ROOT
 from tickertape.cli.export_model import command
 from tickertape.embed import load
 from tickertape.embed.cache import Cache

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests import fixtures_model
-from tests.llm_double import LlmDouble
+from testkit import models
+from testkit.llm.double import LlmDouble
 from tickertape.errors import ErrorClass, OutageError, classify
 from tickertape.llm.openai import OpenAIModel
 from tickertape.settings import Settings
@@ -97,8 +97,8 @@ async def test_closing_a_stream_ends_the_request(double: LlmDouble) -> None:
 async def test_the_double_runs_as_a_process_and_is_steered() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.llm_double", "--model", "m"),
-        cwd=fixtures_model.ROOT,
+        *("-m", "testkit.llm.double", "--model", "m"),
+        cwd=models.ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
     try:

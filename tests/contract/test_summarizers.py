@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from tests import fixtures_model
-from tests.llm_bodies import FAULTS
-from tests.llm_double import LlmDouble
+from testkit import models
+from testkit.llm.bodies import FAULTS
+from testkit.llm.double import LlmDouble
 from tickertape import embed
 from tickertape.embed.cache import Cache
 from tickertape.embed.runner import Runner
@@ -68,9 +68,9 @@ async def summarizer(
         yield summarizer
         await summarizer.stop()
         return
-    if Cache(fixtures_model.models_dir()).get(DEFAULT_EMBEDDING_MODEL, "int8") is None:
+    if Cache(models.models_dir()).get(DEFAULT_EMBEDDING_MODEL, "int8") is None:
         pytest.skip("the embedding model is not in the cache")
-    own = fixtures_model.model_settings(device="cpu")
+    own = models.model_settings(device="cpu")
     runner = Runner(embed.load(own), own.batch_tokens)
     await runner.start()
     summarizer = open_summarizer(own, runner)

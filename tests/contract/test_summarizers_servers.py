@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.llm_bodies import Answer, completion, usage
-from tests.llm_double import LlmDouble
+from testkit.llm.bodies import Answer, completion, usage
+from testkit.llm.double import LlmDouble
 from tickertape.errors import OutageError, TransientError
 from tickertape.llm.servers.too_long import TOO_LONG, TooLong
 from tickertape.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.fixtures_broker import create_topic, free_port
+from testkit.broker import create_topic, free_port
 from tickertape.broker import EmbeddedBroker, process
 from tickertape.broker.config import HOST
 from tickertape.errors import BrokerError

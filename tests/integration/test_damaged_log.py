@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiokafka import AIOKafkaProducer
 
-from tests.fixtures_broker import Broker, MakeTopic
+from testkit.broker import Broker
+from tests.fixtures_broker import MakeTopic
 from tickertape.kafka.consumer import Consumer
 
 

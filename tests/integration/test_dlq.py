@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures_broker import Broker, create_topic, unique
+from testkit.broker import Broker, create_topic, unique
 from tests.fixtures_dlq import System, value
 from tests.fixtures_dlq import system as system
 from tickertape import topics

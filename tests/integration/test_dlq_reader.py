@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.fixtures_broker import Broker
+from testkit.broker import Broker
 from tests.fixtures_dlq import PARTITIONS, System, everything, value
 from tests.fixtures_dlq import system as system
 from tickertape import topics

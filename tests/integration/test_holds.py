@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.fixtures_broker import Broker, create_topic, free_port, unique
+from testkit.broker import Broker, create_topic, free_port, unique
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow, Limits, Spec

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.fixtures_broker import unique
+from testkit.broker import unique
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Outgoing
 from tickertape.errors import PermanentError, TooLarge

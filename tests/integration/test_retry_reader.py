@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from tests.fixtures_broker import Broker, create_topic, unique
+from testkit.broker import Broker, create_topic, unique
 from tickertape import topics
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breakers

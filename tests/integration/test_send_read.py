@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
-from tests.fixtures_broker import topic_settings
+from testkit.broker import topic_settings
 from tickertape import settings as settings_module
 from tickertape.cli import read, send
 from tickertape.encode import batch_status

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.fixtures_broker import Broker, create_topic, free_port, topic_settings, unique
+from testkit.broker import Broker, create_topic, free_port, topic_settings, unique
 from tickertape import kafka_admin, settings
 from tickertape.broker import EmbeddedBroker, using
 from tickertape.cli import broker as broker_cli

@@ -162,3 +162,12 @@ def _home(package: str, module: str) -> str:
 def _library() -> set[str]:
     prefix = "tickertape."
     return {name.removeprefix(prefix) for name in modules() if name.startswith(prefix)}
+
+
+def test_measurements_run_where_a_worker_does() -> None:
+    """`make demo` makes an environment without pytest: `testkit` is what both may use."""
+    for folder in ("loadtest", "testkit"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found = {name.partition(".")[0] for name in _imports(path)}
+            assert found.isdisjoint({"tests", "pytest", "hypothesis"}), path
+            assert folder == "loadtest" or "loadtest" not in found, path

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import llm_bodies
+from testkit.llm import bodies as llm_bodies
 from tickertape.errors import (
     ErrorClass,
     OutageError,

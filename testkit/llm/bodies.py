@@ -1,6 +1,6 @@
 """What vLLM 0.32 and the gateways before it answer, body for body, as they were seen.
 
-Every fault is data: a name, an HTTP status, a body, a content type, headers. `tests.llm_double`
+Every fault is data: a name, an HTTP status, a body, a content type, headers. `testkit.llm.double`
 serves them; the wire's own faults (cut, reset, hold) are its code.
 """
 

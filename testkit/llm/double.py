@@ -8,11 +8,11 @@ In a test::
 
 As a process, steered by ``POST /control`` (the fields of `LlmDouble.control`)::
 
-    python -m tests.llm_double --port 18000
+    python -m testkit.llm.double --port 18000
 
 Each chat request takes the next fault of the queue, else one drawn by ``rates``, else it is
-answered: with ``answer``, or as `tests.llm_engine` says. Kinds are those of
-`tests.llm_bodies.FAULTS` and `LlmDouble.WIRE`.
+answered: with ``answer``, or as `testkit.llm.engine` says. Kinds are those of
+`testkit.llm.bodies.FAULTS` and `LlmDouble.WIRE`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from tests import llm_bodies as bodies
-from tests import llm_engine
+from testkit.llm import bodies, engine
 
 Fault = Mapping[str, Any]  # {"kind": str, "retry_after"?: int | str, "seconds"?: float}
 
@@ -247,12 +246,12 @@ class LlmDouble:
             return _close(request)
         limit = self.max_model_len
         if self.too_long == "silently":
-            body, limit = llm_engine.cut(body, limit), limit * 2  # and moves its window on
-        found = llm_engine.generate(body, limit, self.answer)
+            body, limit = engine.cut(body, limit), limit * 2  # and moves its window on
+        found = engine.generate(body, limit, self.answer)
         more = {"model": self.model, "id": f"chatcmpl-{request.headers.get('X-Request-Id', '1')}"}
         more |= self.content
         if streaming:
-            events = llm_engine.events(found, body, kind, more)
+            events = engine.events(found, body, kind, more)
             return await _stream(request, events, cut=kind == "stream_mid_chunk")
         content = json.dumps(found.completion(more)).encode()
         if kind == "cut_body":
@@ -279,7 +278,7 @@ class LlmDouble:
     def _refusal(self, body: Any) -> bodies.Answer | None:
         if self.draining:
             return bodies.DRAINING
-        refused = llm_engine.refusal(body, self.model, self.max_model_len)
+        refused = engine.refusal(body, self.model, self.max_model_len)
         if refused is None or self.too_long is None or refused.status != 400:
             return refused
         return None if self.too_long == "silently" else self.too_long

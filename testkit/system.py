@@ -17,13 +17,13 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.fixtures_broker import Broker, free_port, topic_settings, unique, worker_env
+from testkit.broker import Broker, free_port, topic_settings, unique, worker_env
 from tickertape import kafka_admin, topics
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings, env_name
 from tickertape.stores.sqlite import SqliteStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 WAIT_SECONDS_MAX = 120.0  # a bound for a test that hangs, never an expectation
 PARTITIONS = 2
 
@@ -117,7 +117,9 @@ class System:
         self._producer: AIOKafkaProducer | None = None
 
     def _settings(self) -> Settings:
-        fields = {name: self.env.get(env_name(name)) for name in Settings.model_fields}
+        fields: dict[str, Any] = {
+            name: self.env.get(env_name(name)) for name in Settings.model_fields
+        }
         return Settings(**{name: value for name, value in fields.items() if value is not None})
 
     def configure(self, **env: str) -> None:
@@ -203,7 +205,8 @@ class System:
                 return dict(response.json())
             return None
 
-        return await until(ended, f"batch {batch_id} to finish:\n{worker.tail()}")
+        found: dict[str, Any] = await until(ended, f"batch {batch_id} to finish:\n{worker.tail()}")
+        return found
 
     async def read(self, topic: str) -> list[Any]:
         """Return all records of a topic, as aiokafka gives them."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests import llm_bodies as bodies
+from testkit.llm import bodies
 
 _TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
 _DOCUMENT = re.compile(r"<document>\s*(.*?)\s*</document>", re.DOTALL)

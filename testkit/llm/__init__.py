@@ -1,0 +1,1 @@
+"""A stand-in LLM server: what it answers (`bodies`), how it generates, and the server itself."""
