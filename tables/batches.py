@@ -6,10 +6,12 @@ Every worker answers from its own `reader`; only the owner of a partition writes
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import faust
 import orjson
+from faust.serializers.codecs import dumps
 
 from tables.fold import fold
 from tickertape import encode
@@ -25,7 +27,38 @@ class BatchTable(faust.Table[str, dict[str, Any]]):
 
     A worker that Kafka took for dead may still write what it held when it wakes, after the new
     owner's values. (The new owner writes its own again: `Delta.refresh`.)
+
+    Its changes are not sent by Faust, which does not wait for the broker's acknowledgement: they
+    are among what a flow confirms before an offset moves.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._changes: list[Outgoing] = []
+
+    def send_changelog(
+        self,
+        partition: int | None,
+        key: Any,
+        value: Any,
+        key_serializer: Any = None,
+        value_serializer: Any = None,
+    ) -> Any:
+        """Keep the change for `take_changes`; Faust looks at the returned partition alone."""
+        self._changes.append(
+            Outgoing(
+                self.changelog_topic.get_topic_name(),
+                dumps(key_serializer or self.key_serializer, key),
+                dumps(value_serializer or self.value_serializer, value),
+                partition=partition,
+            )
+        )
+        return SimpleNamespace(message=SimpleNamespace(partition=partition))
+
+    def take_changes(self) -> list[Outgoing]:
+        """Return the changelog records of what was written since the last call."""
+        taken, self._changes = self._changes, []
+        return taken
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         newest: dict[Any, int] = {}
@@ -72,14 +105,15 @@ class Buffered:
 
 
 def apply(table: Any, deltas: Sequence[Delta], topic: str) -> list[Outgoing]:
-    """Fold the deltas into the table; return the batch-status records to publish.
+    """Fold the deltas into the table; return the records to publish: its changelog, batch-status.
 
     To be called inside `worker.table_partition`.
     """
     cells = Buffered(table)
     states = fold(cells, deltas)
     cells.write()
-    return [_status(topic, batch_id, state) for batch_id, state in states.items()]
+    statuses = [_status(topic, batch_id, state) for batch_id, state in states.items()]
+    return [*table.take_changes(), *statuses]
 
 
 def _status(topic: str, batch_id: str, state: dict[str, Any] | None) -> Outgoing:

@@ -33,7 +33,8 @@ class Worker:
 
     app = "app"
 
-    def __init__(self, system: System, **env: str) -> None:
+    def __init__(self, system: System, app: str | None = None, **env: str) -> None:
+        self.app = app or self.app
         self.port = free_port()
         self.log = system.folder / f"worker-{self.port}.log"
         self._env = {**system.env, "TICKERTAPE_WEB_PORT": str(self.port), **env}
@@ -86,11 +87,13 @@ class Worker:
         self.send_signal(signal.SIGKILL)
         await self.process.wait()
 
-    async def stop(self) -> int:
-        """SIGTERM, and wait."""
+    async def stop(self, code: int = 0) -> int:
+        """SIGTERM, and wait; fail where it does not end with ``code`` (70: it was forced)."""
         if self.process.returncode is None:
             self.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), WAIT_SECONDS_MAX)
+        ended = await asyncio.wait_for(self.process.wait(), WAIT_SECONDS_MAX)
+        assert ended == code, self.tail()
+        return ended
 
     def tail(self) -> str:
         text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
@@ -145,13 +148,13 @@ class System:
 
     # Workers
 
-    async def worker(self, **env: str) -> Worker:
-        """Start a worker and wait until it is ready."""
-        return await (await self.starting(**env)).ready()
+    async def worker(self, app: str | None = None, **env: str) -> Worker:
+        """Start a worker and wait until it is ready. ``app``: the module, where it is not ours."""
+        return await (await self.starting(app, **env)).ready()
 
-    async def starting(self, **env: str) -> Worker:
+    async def starting(self, app: str | None = None, **env: str) -> Worker:
         """Start a worker that may not become ready."""
-        worker = Worker(self, **env)
+        worker = Worker(self, app, **env)
         self._workers.append(worker)
         await worker.start()
         return worker
@@ -224,6 +227,16 @@ class System:
             return found
         finally:
             await consumer.stop()
+
+    async def committed(self, topic: str) -> int:
+        """Return the sum of what the workers' group has committed of a topic."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
+        await admin.start()
+        try:
+            found = await admin.list_consumer_group_offsets(self.settings.app_id)
+        finally:
+            await admin.close()
+        return sum(max(at.offset, 0) for tp, at in found.items() if tp.topic == topic)
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
         """Return the JSON values of a topic."""

@@ -33,6 +33,7 @@ COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
 POLL_RECORDS = 1000
 STOP_SECONDS_MAX = 9.0
+FORCED_EXIT = 70  # EX_SOFTWARE (sysexits.h): nothing is lost, but the stop hung
 
 log = structlog.get_logger("tickertape.worker")
 
@@ -281,4 +282,4 @@ async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
 def _end_late() -> None:
     time.sleep(STOP_SECONDS_MAX)
     log.warning("stopped", reason=f"not ended by itself within {STOP_SECONDS_MAX:g} s")
-    os._exit(0)
+    os._exit(FORCED_EXIT)

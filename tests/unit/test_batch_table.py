@@ -1,13 +1,16 @@
-"""Recovery of the table of batches takes the newest value, not the last one written."""
+"""The table of batches: recovery takes the newest value, and what is written is handed out."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import faust
+import orjson
 import pytest
 
-from tables.batches import BatchTable
+from tables.batches import BatchTable, apply
+from tickertape.delivery.progress import Delta
+from worker import table_partition
 
 
 def event(key, value):
@@ -35,3 +38,19 @@ def test_a_value_of_the_same_delta_is_taken_and_a_removal_too(table):
     assert table.data["b"]["n"] == 2
     table.apply_changelog_batch([event("b", None)])
     assert "b" not in table.data
+
+
+def test_what_is_written_is_among_what_the_flow_confirms(table):
+    """Faust sends it and waits for nobody: an offset moved, and the change was nowhere."""
+    delta = Delta("b", total=2, declared=True, offset=7, timestamp_ms=5)
+    with table_partition("progress", 3):
+        made = apply(table, [delta], "batch-status")
+    assert [(record.topic, record.partition) for record in made] == [
+        ("recovery-batches-changelog", 3),
+        ("batch-status", None),
+    ]
+    assert orjson.loads(made[0].key) == "b"
+    assert orjson.loads(made[0].value) == table.data["b"]
+    with table_partition("progress", 3):
+        again = apply(table, [Delta("b", forget=True, offset=8)], "batch-status")
+    assert (again[0].key, again[0].value) == (made[0].key, None)
