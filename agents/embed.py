@@ -8,46 +8,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from agents.items import STATES, batch_of, id_of, routes_of, tombstone
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
 from models.embedding_request import COLLECTION as EMBEDDING_REQUESTS
 from models.financial_document import COLLECTION as FINANCIAL_DOCUMENTS
 from models.text_message import COLLECTION as TEXT_MESSAGES
-from tickertape.decode import Limits, key_text
+from tickertape import flows
+from tickertape.decode import Limits
 from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.letters import carried
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.delivery.routes import routes
 from tickertape.documents import Document
-from tickertape.pipeline import Item, Removal, Result, Verdict
+from tickertape.flows import Flow
+from tickertape.pipeline import Item, Removal, Result
 from tickertape.services import Services
 from tickertape.settings import Settings
-
-PART = "store"
-STATES = {Verdict.REPEAT: State.REPEAT, Verdict.UNCHANGED: State.UNCHANGED}
 
 
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
     """Return the flows: text, documents, requests."""
 
-    def flow(
-        name: str, topic: str, model: type[Model], collection: str, summarised: bool = False
-    ) -> Spec[Item]:
+    def spec(flow: Flow, model: type[Model], collection: str) -> Spec[Item]:
         limits = Limits(settings.text_bytes_max)
-        parts = (PART, "summary") if summarised else (PART,)
+        topic = flow.topic(settings)
 
         async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
-            return await embed(works, settings, services(), name, summarised)
+            return await embed(works, settings, services(), flow)
 
         return Spec(
-            name=name,
-            routes=routes(topic, retries=len(settings.retry_delays_seconds), rekeys=True),
+            name=flow.name,
+            routes=routes_of(flow, settings),
             decode=lambda record: read(record, model, limits, topic, collection),
             handle=handle,
-            part=PART,
-            parts_of=lambda _origin: parts,
+            part=flow.stage,
+            parts_of=lambda _origin: flow.stages,
             batch_of=batch_of,
             id_of=id_of,
             dependencies=tuple(f"store:{name}" for name in settings.stores),
@@ -55,15 +52,9 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         )
 
     return [
-        flow("text", settings.topic_text_messages, TextMessage, TEXT_MESSAGES),
-        flow("requests", settings.topic_embedding_requests, EmbeddingRequest, EMBEDDING_REQUESTS),
-        flow(
-            "documents",
-            settings.topic_financial_documents,
-            FinancialDocument,
-            FINANCIAL_DOCUMENTS,
-            summarised=True,
-        ),
+        spec(flows.TEXT, TextMessage, TEXT_MESSAGES),
+        spec(flows.REQUESTS, EmbeddingRequest, EMBEDDING_REQUESTS),
+        spec(flows.DOCUMENTS, FinancialDocument, FINANCIAL_DOCUMENTS),
     ]
 
 
@@ -71,30 +62,18 @@ def read(
     record: Record, model: type[Model], limits: Limits, topic: str, collection: str
 ) -> Document | Removal:
     """Decode a record; a null value deletes its key."""
-    if record.value is None and (id := key_text(record)) is not None:
-        return Removal(topic, id, record.version, record.origin, None, collection)
+    if (removal := tombstone(record, topic, collection)) is not None:
+        return removal
     document: Document = model.decode(record, limits).to_document(record)
     return document
 
 
-def batch_of(item: Item) -> str | None:
-    """Return the batch of an item."""
-    return item.batch_id if isinstance(item, Document | Removal) else item.document.batch_id
-
-
-def id_of(item: Item) -> str:
-    """Return the document id of an item."""
-    if isinstance(item, Removal):
-        return item.id
-    return (item if isinstance(item, Document) else item.document).key.id
-
-
 async def embed(
-    works: Sequence[Work[Item]], settings: Settings, services: Services, flow: str, summarised: bool
+    works: Sequence[Work[Item]], settings: Settings, services: Services, flow: Flow
 ) -> list[Outcome]:
     """Bring the stores up to date; one outcome each."""
     # Large documents have a part of the model's time of their own: small ones do not wait for them.
-    share = (flow, any(work.record.large for work in works))
+    share = (flow.name, any(work.record.large for work in works))
     results = await services.pipeline.run([work.item for work in works], share)
     embedder = services.runner.embedder
     outcomes: list[Outcome] = []
@@ -105,7 +84,7 @@ async def embed(
         outputs: list[Outgoing] = []
         if isinstance(work.item, Document):
             outputs = _embeddings(settings.topic_embeddings, work, result, embedder.name)
-            if summarised:
+            if flows.SUMMARY in flow.stages:
                 outputs.append(_request(settings.topic_summary_requests, work, result))
         outcomes.append(Done(outputs, STATES.get(result.verdict, State.DONE)))
     return outcomes

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from agents.items import routes_of
 from models import BatchStatus
 from tickertape.decode import Limits, parse
 from tickertape.delivery import progress
@@ -17,8 +18,8 @@ from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Outcome, Work
 from tickertape.delivery.progress import Delta
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.delivery.routes import routes
 from tickertape.errors import InvalidRecord, OutageError
+from tickertape.flows import DECLARATIONS, PROGRESS
 from tickertape.services import Services
 from tickertape.settings import Settings
 
@@ -63,8 +64,8 @@ def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[A
 
     return [
         Spec(
-            name="progress",
-            routes=routes(settings.topic_batch_progress),
+            name=PROGRESS.name,
+            routes=routes_of(PROGRESS, settings),
             decode=read_delta,
             handle=fold,
             dependencies=(TABLE,),
@@ -73,8 +74,8 @@ def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[A
             window_records=1000,
         ),
         Spec(
-            name="declarations",
-            routes=routes(settings.topic_batch_status),
+            name=DECLARATIONS.name,
+            routes=routes_of(DECLARATIONS, settings),
             decode=read_declaration,
             handle=declare,
             passes=lambda record: record.own,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agents.items import routes_of
 from models import LlmResult, SummaryRequest
 from tickertape.decode import Limits
 from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.delivery.routes import internal
 from tickertape.documents import Document
+from tickertape.flows import SUMMARIES
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.summaries import Summaries, Summarized
 
-PART = "summary"
 OVERHEAD_BYTES = 2**20  # a request holds the document's metadata beside its text
 
 
@@ -33,14 +33,12 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Doc
     llm = settings.llm_url is not None
     return [
         Spec(
-            name="summaries",
-            routes=internal(
-                settings.topic_summary_requests, retries=len(settings.retry_delays_seconds)
-            ),
+            name=SUMMARIES.name,
+            routes=routes_of(SUMMARIES, settings),
             decode=decode,
             handle=handle,
-            part=PART,
-            parts_of=lambda _origin: ("store", PART),
+            part=SUMMARIES.stage,
+            parts_of=lambda _origin: SUMMARIES.stages,
             batch_of=lambda document: document.batch_id,
             dependencies=(
                 *(["llm"] if llm else []),

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agents.embed import PART, STATES, batch_of, id_of
+from agents.items import STATES, batch_of, id_of, routes_of, tombstone
 from models import Embedding, VectorUpdate
 from models.base import text_entry
 from models.embedding import COLLECTION as EMBEDDINGS
 from models.vector_update import COLLECTION as VECTOR_UPDATES
-from tickertape.decode import Limits, key_text
+from tickertape import flows
+from tickertape.decode import Limits
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Record
-from tickertape.delivery.routes import routes
 from tickertape.documents import DocumentKey
+from tickertape.flows import Flow
 from tickertape.pipeline import Embedded, Item, Removal
 from tickertape.services import Services
 from tickertape.settings import Settings
@@ -28,36 +29,31 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
     """Return the flows: vectors (of other embedders), updates."""
     limits = Limits(settings.text_bytes_max)
     stores = tuple(f"store:{name}" for name in settings.stores)
-    retries = len(settings.retry_delays_seconds)
 
     async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
         return await write(works, services())
 
-    def flow(name: str, topic: str, decode: Callable[[Record], Item]) -> Spec[Item]:
-        vectors = topic == settings.topic_embeddings
-
+    def spec(flow: Flow, decode: Callable[[Record], Item]) -> Spec[Item]:
         return Spec(
-            name=name,
-            routes=routes(topic, retries=retries, rekeys=True),
+            name=flow.name,
+            routes=routes_of(flow, settings),
             decode=decode,
             handle=handle,
-            part=PART,
+            part=flow.stage,
             batch_of=batch_of,
             id_of=id_of,
-            passes=lambda record: vectors and record.own,  # ours are stored already
+            passes=lambda record: flow is flows.VECTORS and record.own,  # ours are stored already
             dependencies=stores,
             window_records=settings.window_records,
         )
 
     return [
-        flow(
-            "vectors",
-            settings.topic_embeddings,
+        spec(
+            flows.VECTORS,
             lambda record: read_embedding(record, limits, settings.topic_embeddings),
         ),
-        flow(
-            "updates",
-            settings.topic_vector_updates,
+        spec(
+            flows.UPDATES,
             lambda record: read_update(record, limits, settings.topic_vector_updates),
         ),
     ]
@@ -65,8 +61,8 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
 
 def read_embedding(record: Record, limits: Limits, topic: str) -> Item:
     """Decode a record of `embeddings`."""
-    if record.value is None and (id := key_text(record)) is not None:
-        return Removal(topic, id, record.version, record.origin, None, EMBEDDINGS)
+    if (removal := tombstone(record, topic, EMBEDDINGS)) is not None:
+        return removal
     found = Embedding.decode(record, limits)
     document = found.to_document(record)
     vector = np.asarray(found.embedding, np.float32)
@@ -76,8 +72,8 @@ def read_embedding(record: Record, limits: Limits, topic: str) -> Item:
 
 def read_update(record: Record, limits: Limits, topic: str) -> Item:
     """Decode a record of vector-updates."""
-    if record.value is None and (id := key_text(record)) is not None:
-        return Removal(topic, id, record.version, record.origin, None, VECTOR_UPDATES)
+    if (removal := tombstone(record, topic, VECTOR_UPDATES)) is not None:
+        return removal
     found = VectorUpdate.decode(record, limits)
     document = found.to_document(record)
     key: DocumentKey = document.key

@@ -102,14 +102,18 @@ def route_rows() -> Iterator[Row]:
 
 def topic_rows() -> Iterator[Row]:
     """Topic, partitions, key, what it carries; what belongs to each is said below the table."""
+    from tickertape.flows import FLOWS
     from tickertape.settings import Settings
-    from tickertape.topics import KINDS
+    from tickertape.topics import OUTPUTS
 
     yield "topic", "partitions", "key", "what it carries"
-    for kind in KINDS:
-        name = Settings.model_fields[f"topic_{kind.setting}"].default
-        kept = "; compacted" if kind.compacted else ""
-        yield f"`{name}`", str(kind.partitions), kind.key, f"{kind.purpose}{kept}"
+    rows = [
+        (f.setting, f.partitions, f.key, f"{f.purpose}{'; compacted' if f.compacted else ''}")
+        for f in FLOWS
+    ]
+    for setting, partitions, key, purpose in (*rows, *OUTPUTS):
+        name = Settings.model_fields[f"topic_{setting}"].default
+        yield f"`{name}`", str(partitions), key, purpose
 
 
 def setting_rows() -> Iterator[Row]:

@@ -71,8 +71,9 @@ class Report:
 
 def wanted(settings: Settings) -> list[Topic]:
     """Return every topic we need, under its configured name."""
-    names = {kind.setting: getattr(settings, f"topic_{kind.setting}") for kind in topics.KINDS}
-    return topics.topics(names, len(settings.retry_delays_seconds), settings.app_id)
+    return topics.topics(
+        topics.names(settings), len(settings.retry_delays_seconds), settings.app_id
+    )
 
 
 async def ensure(bootstrap: str, wanted: Sequence[Topic]) -> Report:

@@ -1,4 +1,4 @@
-"""Topics as data: code, compose and ``topics create`` read them here.
+"""Topics as data: code, compose and ``topics create`` read them here; `flows` declares them.
 
 Partition counts are for creation; a topic that exists keeps its own.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from tickertape.flows import FLOWS
+from tickertape.settings import Settings
 
 DAY_MS = 86_400_000
 DEAD_DAYS = 30  # how long dead letters are kept
@@ -26,64 +29,8 @@ class Topic:
     like: str | None = None  # takes the partition count of this topic
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    setting: str
-    partitions: int
-    key: str
-    purpose: str
-    compacted: bool = False
-    retries: bool = False  # records of it can wait in retry topics
-    dead: bool = False  # records of it can become dead letters
-    rekeyed: bool = False  # users produce to it, perhaps without the id as key
-
-
-KINDS = (
-    _Kind(
-        "data_ingestion", 12, "source id", "a request to ingest a source", retries=True, dead=True
-    ),
-    _Kind("text_messages", 8, "id", "a text to embed", retries=True, dead=True, rekeyed=True),
-    _Kind(
-        "financial_documents",
-        8,
-        "id",
-        "a document to embed and summarise",
-        retries=True,
-        dead=True,
-        rekeyed=True,
-    ),
-    _Kind(
-        "embedding_requests",
-        8,
-        "document_id",
-        "a piece of an ingested source to embed",
-        retries=True,
-        dead=True,
-        rekeyed=True,
-    ),
-    _Kind(
-        "embeddings",
-        8,
-        "document id",
-        "a vector, ours or another embedder's",
-        retries=True,
-        dead=True,
-        rekeyed=True,
-    ),
-    _Kind(
-        "vector_updates",
-        4,
-        "document_id",
-        "insert, update, delete with a vector made elsewhere",
-        retries=True,
-        dead=True,
-        rekeyed=True,
-    ),
-    _Kind("summary_requests", 8, "id", "internal: documents to summarise", retries=True, dead=True),
-    _Kind("llm_results", 8, "id", "a summary"),
-    _Kind("batch_status", 8, "batch_id", "where a batch stands", compacted=True, dead=True),
-    _Kind("batch_progress", 8, "batch_id", "internal: deltas", dead=True),
-)
+# What we write to and do not consume: (setting, partitions, key, purpose).
+OUTPUTS = (("llm_results", 8, "id", "a summary"),)
 
 # Small segments: compaction only touches closed ones, and readers start from the beginning.
 COMPACTED = {
@@ -92,6 +39,12 @@ COMPACTED = {
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+
+
+def names(settings: Settings) -> dict[str, str]:
+    """Return the name of each topic by its setting (``text_messages``)."""
+    ours = (*(flow.setting for flow in FLOWS), *(setting for setting, *_ in OUTPUTS))
+    return {setting: getattr(settings, f"topic_{setting}") for setting in ours}
 
 
 def rekeyed(topic: str) -> str:
@@ -138,31 +91,21 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
     copies = {**base, "max.message.bytes": str(COPY_BYTES_MAX)}
     compacted = {k: v for k, v in {**base, **COMPACTED}.items() if k != "retention.ms"}
     found: list[Topic] = []
-    for kind in KINDS:
-        name = names[kind.setting]
-        config = compacted if kind.compacted else base
-        found.append(Topic(name, kind.partitions, kind.key, kind.purpose, config))
-        if kind.rekeyed:
-            found.append(
-                Topic(
-                    rekeyed(name),
-                    kind.partitions,
-                    kind.key,
-                    f"internal: {name} by id",
-                    copies,
-                    like=name,
-                )
-            )
-        for level in range(retries if kind.retries else 0):
+    keep = {**copies, "retention.ms": str(DEAD_DAYS * DAY_MS)}
+    for flow in FLOWS:
+        name, count = names[flow.setting], flow.partitions
+        config = compacted if flow.compacted else base
+        found.append(Topic(name, count, flow.key, flow.purpose, config))
+        if flow.rekeyed:
+            what = f"internal: {name} by id"
+            found.append(Topic(rekeyed(name), count, flow.key, what, copies, like=name))
+        for level in range(retries if flow.retries else 0):
             what = f"{name}, retry {level}"
-            made = retry(name, level)
-            found.append(Topic(made, kind.partitions, "as topic", what, copies, like=name))
-        if kind.dead:
-            keep = {**copies, "retention.ms": str(DEAD_DAYS * DAY_MS)}
-            for made, what in ((dlq(name), "dead letters"), (parking(name), "parked dead letters")):
-                found.append(
-                    Topic(made, kind.partitions, "as topic", f"{name}, {what}", keep, like=name)
-                )
+            found.append(Topic(retry(name, level), count, "as topic", what, copies, like=name))
+        for made, what in ((dlq(name), "dead letters"), (parking(name), "parked dead letters")):
+            found.append(Topic(made, count, "as topic", f"{name}, {what}", keep, like=name))
+    for setting, count, key, purpose in OUTPUTS:
+        found.append(Topic(names[setting], count, key, purpose, base))
     progress = names["batch_progress"]
     made = changelog(app_id, "batches")
     found.append(Topic(made, 8, "as table", "internal: the table of batches", compacted, progress))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from models import FinancialDocument, TextMessage
+from tickertape import flows
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Outgoing
 from tickertape.services import Services
@@ -104,7 +105,7 @@ async def delete(request: web.Request) -> web.Response:
     id = request.match_info["id"]
     named = read_query(request, DeleteQuery).topic
     if named is not None:
-        topics = [_topic(named, _deletable(services.settings))]
+        topics = [_topic(named, flows.deletable(services.settings))]
     else:
         found, failed = await _stored(services.stores, id, None)
         heads = [document.head for _, document in found]
@@ -119,15 +120,9 @@ async def delete(request: web.Request) -> web.Response:
 def _inputs(settings: Settings) -> dict[str, submission.Model]:
     """The topics whose records are documents; the first is the default."""
     return {
-        settings.topic_financial_documents: FinancialDocument,
-        settings.topic_text_messages: TextMessage,
+        flows.DOCUMENTS.topic(settings): FinancialDocument,
+        flows.TEXT.topic(settings): TextMessage,
     }
-
-
-def _deletable(settings: Settings) -> list[str]:
-    """The topics where a null value deletes a document."""
-    more = [settings.topic_embedding_requests, settings.topic_embeddings]
-    return [*_inputs(settings), *more, settings.topic_vector_updates]
 
 
 def _topic(named: str | None, allowed: Sequence[str]) -> str:

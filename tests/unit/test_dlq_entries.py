@@ -13,6 +13,7 @@ from tickertape import kafka_admin, topics
 from tickertape.delivery.flow import Spec
 from tickertape.delivery.record import Record
 from tickertape.dlq import entries
+from tickertape.flows import FLOWS
 from tickertape.settings import Settings
 
 SETTINGS = Settings(_env_file=None, data_dir=Path("/nowhere"))
@@ -44,22 +45,22 @@ def test_a_door_is_an_internal_topic_of_its_flow(spec: Spec[Any]) -> None:
 @pytest.mark.parametrize("spec", specs(), ids=lambda spec: spec.name)
 def test_progress_speaks_of_the_same_parts(spec: Spec[Any]) -> None:
     entry = ENTRIES[base(spec)]
-    assert entry.part == spec.part
-    assert entry.parts == (spec.parts_of(entry.base) or (spec.part,))
+    assert entry.flow.stage == spec.part
+    assert entry.flow.stages == (spec.parts_of(entry.base) or (spec.part,))
 
 
 def test_every_topic_that_can_die_has_a_door_and_every_door_is_made() -> None:
     made = {topic.name for topic in kafka_admin.wanted(SETTINGS)}
-    dying = {getattr(SETTINGS, f"topic_{kind.setting}") for kind in topics.KINDS if kind.dead}
+    dying = {flow.topic(SETTINGS) for flow in FLOWS}
     assert set(ENTRIES) == dying
     assert {entry.topic for entry in ENTRIES.values()} <= made
     assert topics.replays(SETTINGS.app_id) in made
 
 
 def test_users_topics_are_never_the_door_where_there_is_another() -> None:
-    for kind in topics.KINDS:
-        name = getattr(SETTINGS, f"topic_{kind.setting}")
-        if kind.rekeyed or (kind.retries and name != SETTINGS.topic_summary_requests):
+    for flow in FLOWS:
+        name = flow.topic(SETTINGS)
+        if flow.rekeyed or (flow.retries and name != SETTINGS.topic_summary_requests):
             assert ENTRIES[name].topic != name
 
 

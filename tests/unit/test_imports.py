@@ -32,7 +32,8 @@ MAY: dict[str, set[str]] = {
 # Inside the library. What is named on the left imports, of ours, only what is on the right.
 ONLY: dict[str, set[str]] = {
     "tickertape.errors": set(),
-    "tickertape.topics": set(),
+    "tickertape.flows": {"tickertape.settings"},
+    "tickertape.topics": {"tickertape.flows", "tickertape.settings"},
     "tickertape.settings": {"tickertape.errors"},
     "tickertape.documents": {"tickertape.errors"},
     "tickertape.values": {"tickertape.errors"},
@@ -171,3 +172,8 @@ def test_measurements_run_where_a_worker_does() -> None:
             found = {name.partition(".")[0] for name in _imports(path)}
             assert found.isdisjoint({"tests", "pytest", "hypothesis"}), path
             assert folder == "loadtest" or "loadtest" not in found, path
+
+
+def test_agents_know_nothing_of_each_other() -> None:
+    flows = {name for name in modules() if under(name, "agents")} - {"agents", "agents.items"}
+    assert {line for flow in flows for line in wrong(flow, flows - {flow})} == set()

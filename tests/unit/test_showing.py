@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickertape.cli.showing import Shown, as_json, pretty
-from tickertape.topics import KINDS
+from tickertape.settings import Settings
+from tickertape.topics import names
 
 
 def shown(value, key=b"k", headers=()):
@@ -99,7 +100,7 @@ ANY = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size
 @settings(deadline=None, max_examples=60)
 @given(
     value=st.binary() | st.dictionaries(FIELDS, ANY | st.dictionaries(FIELDS, ANY, max_size=2)),
-    kind=st.sampled_from([None, *(kind.setting for kind in KINDS)]),
+    kind=st.sampled_from([None, *names(Settings())]),
     key=st.none() | st.binary(),
 )
 def test_anything_can_be_shown(value, kind, key):

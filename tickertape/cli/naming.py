@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tickertape import kafka_admin
+from tickertape import kafka_admin, topics
 from tickertape.errors import BrokerError
 from tickertape.settings import Settings
-from tickertape.topics import KINDS, Topic
-
-
-def topic_names(settings: Settings) -> dict[str, str]:
-    """Return the kinds (``text_messages``) and the topic each has."""
-    return {kind.setting: getattr(settings, f"topic_{kind.setting}") for kind in KINDS}
+from tickertape.topics import Topic
 
 
 def find(settings: Settings, typed: str) -> tuple[str, str | None]:
@@ -20,7 +15,7 @@ def find(settings: Settings, typed: str) -> tuple[str, str | None]:
 
     ``financial-documents`` is the topic that INPUT_TOPIC names, unless one of ours is called so.
     """
-    names = topic_names(settings)
+    names = topics.names(settings)
     for kind, name in names.items():
         if name == typed:
             return name, kind

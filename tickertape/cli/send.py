@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tickertape import feed
+from tickertape import feed, topics
 from tickertape.broker import using
 from tickertape.cli import naming
 from tickertape.cli.failure import one_line
@@ -111,7 +111,7 @@ def _where(
     takes_text = not files and not count
     if named is None and len(free) == (2 if takes_text else 1):
         typed = free.pop(0)
-        known = [naming.topic_names(settings)[kind] for kind in SHAPES]
+        known = [topics.names(settings)[kind] for kind in SHAPES]
         if naming.find(settings, typed)[1] not in SHAPES:
             raise click.UsageError(
                 f"{typed!r} is not a topic to send to; expected one of {', '.join(known)}. "

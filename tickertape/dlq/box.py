@@ -196,4 +196,4 @@ class DeadLetters:
 
     def _keyed_by_id(self) -> list[str]:
         found = entries.entries(self._settings).values()
-        return [entry.base for entry in found if entry.id_field is not None]
+        return [entry.base for entry in found if entry.flow.id_field is not None]

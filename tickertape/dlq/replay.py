@@ -243,7 +243,7 @@ def _replay(letter: Letter, entry: Entry, edit: Edit | None) -> Step:
         ours[h.ORIGIN] = h.write_origin(letter.origin)
     if edit is not None:
         value = edit(letter.value)
-        if entry.part is not None:
+        if entry.flow.stage is not None:
             value = kept_in_batch(value, letter.batch)
         # Other content is a newer version: that of the moment when it is replayed.
         dropped += [h.VERSION, h.EDITED, h.EDITED_FROM]
@@ -255,9 +255,14 @@ def _replay(letter: Letter, entry: Entry, edit: Edit | None) -> Step:
     ]
     headers += text_headers(ours)
     event = None
-    if entry.part is not None and letter.batch is not None and letter.origin is not None:
+    if entry.flow.stage is not None and letter.batch is not None and letter.origin is not None:
         event = progress.Event(
-            letter.batch, letter.origin, entry.part, entry.parts, ItemState.RETRYING, replays
+            letter.batch,
+            letter.origin,
+            entry.flow.stage,
+            entry.flow.stages,
+            ItemState.RETRYING,
+            replays,
         )
     key = key_of(entry, replace(letter.record, value=value, headers=headers))
     out = Outgoing(entry.topic, key, value, headers)
