@@ -6,10 +6,10 @@ RUN := $(VENV)/bin
 CODE := .
 
 .NOTPARALLEL:
-.PHONY: help demo smoke test lint types docs lock model clean
+.PHONY: help demo smoke test test-export lint types docs lock model clean
 
 help: ## this list
-	@awk -F ': .*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: model ## a broker, a worker and sample documents, with pages to look at; Ctrl-C ends it
 	$(RUN)/python -m tickertape.demo
@@ -19,6 +19,9 @@ smoke: model ## the same in a minute and by itself: fails where anything does no
 
 test: lint types model ## all checks and tests, as CI runs them
 	$(RUN)/python -m pytest
+
+test-export: $(VENV)/.dev ## the tests that need torch (5 GB, in an environment of its own)
+	$(RUN)/python -m pytest -m export
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(RUN)/ruff check $(CODE)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tickertape.embed.cache import Cache
+from tickertape.embed.choice import dynamic_int8
 from tickertape.embed.export import ensure
 from tickertape.embed.manifest import Model
-from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
+from tickertape.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,9 +24,7 @@ def model_settings(**more: object) -> Settings:
     return Settings(models_dir=models_dir(), data_dir=ROOT / ".tickertape", **more)  # type: ignore[arg-type]
 
 
-def ensure_model(precision: str = "int8") -> Model:
-    """Return the default model, made first where the cache does not have it (minutes)."""
-    found = Cache(models_dir()).get(DEFAULT_EMBEDDING_MODEL, precision)
-    if found is not None:
-        return found
-    return ensure(model_settings(), precision)
+def ensure_model(precision: str | None = None) -> Model:
+    """Return the default model, fetched first where the cache does not have it. ``precision`` is
+    its folder in the cache; absent: the int8 that suits this CPU."""
+    return ensure(model_settings(), precision or dynamic_int8(), ready=True)

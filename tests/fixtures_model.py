@@ -15,7 +15,7 @@ from tickertape.embed.base import Embedder
 def model_cache() -> Path:
     """The cache folder, with the default model in it in fp32 and int8."""
     ensure_model("fp32")
-    ensure_model("int8")
+    ensure_model()
     return models_dir()
 
 

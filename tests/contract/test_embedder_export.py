@@ -82,6 +82,7 @@ def shared_env(place: Path) -> None:
     ExportEnv(ROOT / ".tickertape" / "export-env").ensure(print)
 
 
+@pytest.mark.export
 def test_a_real_export_without_a_hub(
     shared_env: None, place: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_real_export_without_a_hub(
     assert sorted(p.name for p in home.iterdir()) == [".lock", "fp32"]
 
 
+@pytest.mark.export
 def test_a_folder_that_is_no_model_is_one_line(
     shared_env: None, place: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,6 @@ from testkit import models
 from testkit.llm.bodies import FAULTS
 from testkit.llm.double import LlmDouble
 from tickertape import embed
-from tickertape.embed.cache import Cache
 from tickertape.embed.runner import Runner
 from tickertape.errors import (
     OutageError,
@@ -22,7 +21,7 @@ from tickertape.errors import (
     Timeout,
     TransientError,
 )
-from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
+from tickertape.settings import Settings
 from tickertape.summarize import SUMMARIZERS, open_summarizer
 from tickertape.summarize.base import Summarizer, SummaryRequest
 from tickertape.summarize.llm import LLMSummarizer
@@ -68,8 +67,7 @@ async def summarizer(
         yield summarizer
         await summarizer.stop()
         return
-    if Cache(models.models_dir()).get(DEFAULT_EMBEDDING_MODEL, "int8") is None:
-        pytest.skip("the embedding model is not in the cache")
+    models.ensure_model()
     own = models.model_settings(device="cpu")
     runner = Runner(embed.load(own), own.batch_tokens)
     await runner.start()

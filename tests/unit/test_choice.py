@@ -19,7 +19,7 @@ from tickertape.embed.manifest import CALIBRATED, CALIBRATED_INT8, MODEL, TOKENI
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
 
-ONNX_INT8 = Choice("onnx", "int8", "cpu")
+ONNX_INT8 = Choice("onnx", choice.dynamic_int8(), "cpu")
 ONNX_FP32 = Choice("onnx", "fp32", "cpu")
 OPENVINO_INT8 = Choice("openvino", CALIBRATED_INT8, "cpu")
 OPENVINO_FP32 = Choice("openvino", "fp32", "cpu")

@@ -138,8 +138,8 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_and_metrics_exist(page: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.M))
-    assert set(re.findall(r"(?:`|^)make ([a-z]+)", text(page), re.M)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.M))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text(page), re.M)) <= targets
     exposed = metrics.render("")[0].decode()
     known = set(re.findall(r"^# TYPE (\w+)", exposed, re.M))
     named = set(re.findall(r"\btickertape_[a-z_]+\b", text(page)))

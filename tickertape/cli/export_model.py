@@ -27,7 +27,7 @@ def run(
     Args:
         settings: Its ``embedding_model``, ``engine`` and ``precision`` say which.
         force: Export even if it is cached.
-        if_missing: Take the hub's ready ONNX file where there is one, which needs no torch.
+        if_missing: Take a ready ONNX file where there is one, which needs no torch.
         quiet: Print no progress.
         calibration: Texts for OpenVINO's int8, a line each.
 
@@ -43,7 +43,7 @@ def run(
             click.echo(line, err=True)
 
     model = ensure(
-        settings, precision, force=force, ask_hub=if_missing, calibration=calibration, say=say
+        settings, precision, force=force, ready=if_missing, calibration=calibration, say=say
     )
     manifest = model.manifest
     return {
@@ -71,7 +71,9 @@ def run(
 )
 @click.option("--force", is_flag=True, help="Export even if the model is cached.")
 @click.option(
-    "--if-missing", is_flag=True, help="Only if it is not cached; the hub's ONNX file is enough."
+    "--if-missing",
+    is_flag=True,
+    help="Only if it is not cached; a ready ONNX file is enough (hub, Maven Central).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(

@@ -3,7 +3,7 @@
 ============  =========  =======================================================
 engine        precision  what it runs
 ============  =========  =======================================================
-``onnx``      int8       int8 made of the fp32 file at the first start
+``onnx``      int8       int8 made of the fp32 file at the first start, as suits the CPU
 ``onnx``      fp32       the fp32 file, on the CPU or with CUDA
 ``openvino``  int8       `CALIBRATED_INT8`, made by ``export-model`` and not at a start
 ``openvino``  fp32       the fp32 file; in bf16 where the CPU is faster in it
@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from tickertape.embed import device
+from tickertape.embed import cpu, device
 from tickertape.embed.cache import Cache
 from tickertape.embed.device import Device
-from tickertape.embed.manifest import CALIBRATED_INT8
+from tickertape.embed.manifest import CALIBRATED_INT8, INT8, REDUCED_INT8
 from tickertape.embed.models import source_revision
 from tickertape.errors import StartError
 from tickertape.settings import Settings
@@ -51,7 +51,12 @@ def choose(settings: Settings, target: Device | None = None) -> Choice:
         return Choice("onnx", "fp32", where)
     if settings.engine == "auto" and installed() and _worth(settings):
         return _openvino(settings)
-    return Choice("onnx", "fp32" if settings.precision == "fp32" else "int8", where)
+    return Choice("onnx", "fp32" if settings.precision == "fp32" else dynamic_int8(), where)
+
+
+def dynamic_int8() -> str:
+    """Return the folder of the int8 model that suits this CPU (see `tickertape.embed.quantize`)."""
+    return REDUCED_INT8 if cpu.saturates() else INT8
 
 
 def installed() -> bool:

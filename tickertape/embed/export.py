@@ -25,7 +25,7 @@ def ensure(
     precision: str,
     *,
     force: bool = False,
-    ask_hub: bool = False,
+    ready: bool = False,
     calibration: Path | None = None,
     say: Say = print,
 ) -> Model:
@@ -33,10 +33,10 @@ def ensure(
 
     Args:
         settings: ``embedding_model`` is a model's name on the hub, or a folder.
-        precision: ``fp32``, ``int8`` or ``int8-calibrated``; those are made from fp32, which
-            stays too.
+        precision: ``fp32``, ``int8``, ``int8-reduced`` or ``int8-calibrated``; those are made from
+            fp32, which stays too.
         force: Export even if it is cached.
-        ask_hub: Before exporting, try the hub's ready ONNX file, which needs no torch.
+        ready: Before exporting, try a ready ONNX file, which needs no torch.
         calibration: A file with a text a line for int8-calibrated; unset: our samples.
         say: Called with a line on each step.
 
@@ -51,8 +51,8 @@ def ensure(
         return found
     with cache.lock(name):
         full = None if force else cache.get(name, "fp32", revision)
-        if full is None and ask_hub:
-            full = _from_hub(settings, cache, say)
+        if full is None and ready:
+            full = _ready(settings, cache, say)
         if full is None:
             full = _export(settings, cache, revision, say)
         if precision == "fp32":
@@ -60,18 +60,17 @@ def ensure(
         if precision == CALIBRATED_INT8:
             return calibrate.ensure(settings, cache, full, calibration, say)
         say("making the int8 model")
-        return models.add_int8(cache, full)
+        return models.add_int8(cache, full, precision)
 
 
-def _from_hub(settings: Settings, cache: Cache, say: Say) -> Model | None:
+def _ready(settings: Settings, cache: Cache, say: Say) -> Model | None:
     name = settings.embedding_model
     if settings.offline or models.source_revision(name) is not None:
         return None
-    say(f"fetching {name} from {hub.endpoint()}")
     try:
-        return models.fetch(cache, name)
-    except hub.HubError as error:
-        say(f"not from the hub: {error}")
+        return models.fetch(cache, name, say)
+    except StartError as error:
+        say(f"no ready ONNX file: {error}")
         return None
 
 

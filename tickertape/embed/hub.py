@@ -22,8 +22,8 @@ from tickertape.errors import StartError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-ANSWER_SECONDS = 5.0  # for one answer to a HEAD
-PROBE_SECONDS = 8.0  # for the first one, name look-up and all: then the hub is unreachable
+ANSWER_SECONDS = 3.0  # for one answer to a HEAD
+PROBE_SECONDS = 3.0  # for the first one, name look-up and all: then the hub is unreachable
 REQUIRED = (CONFIG, TOKENIZER)
 _BRANCH = "main"
 

@@ -20,6 +20,10 @@ MODEL_DATA = "model.onnx_data"  # weights of a model over 2 GB lie in a file of 
 CALIBRATED = "model.xml"  # OpenVINO's own format, its numbers are in the file beside it
 CALIBRATED_DATA = "model.bin"
 CALIBRATED_INT8 = "int8-calibrated"  # its folder, and how its precision begins
+INT8 = "int8"
+# The folder of int8 with weights of 7 bits, for CPUs whose sums saturate. Its precision, and so the
+# identity of its vectors, is INT8 too: they are as close to each other as each is to fp32.
+REDUCED_INT8 = "int8-reduced"
 GRAPHS = (MODEL, CALIBRATED)
 TOKENIZER = "tokenizer.json"
 FORMAT = 1

@@ -1,4 +1,6 @@
-"""Where the model comes from: the cache, else the hub's ready ONNX file, else `ModelMissing`.
+"""Where the model comes from: the cache, else a ready ONNX file, else `ModelMissing`.
+
+Ready files are on the hub; that of the default model is on Maven Central too.
 
 A worker's start comes here; it may fetch, and it never exports (`tickertape.embed.export` does).
 int8 is made from the fp32 file, here, once.
@@ -9,16 +11,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tickertape.embed import hub, layout
+from tickertape.embed import central, hub, layout
 from tickertape.embed.cache import Cache
 from tickertape.embed.manifest import (
     CALIBRATED_DATA,
     CALIBRATED_INT8,
+    INT8,
     MODEL,
     MODEL_DATA,
+    REDUCED_INT8,
     TOKENIZER,
     Manifest,
     Model,
@@ -30,11 +35,14 @@ from tickertape.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Say = Callable[[str], None]
+
 
 def find(settings: Settings, precision: str) -> Model:
     """Return the configured model in this precision; may take minutes.
 
-    fp32 and int8 are made where they are not cached; int8-calibrated is not, it takes an export.
+    ``precision`` is a folder of the cache. fp32, int8 and int8-reduced are made where they are not
+    cached; int8-calibrated is not, it takes an export.
 
     Raises:
         ModelMissing: it is not cached, and the hub did not give it; says what to run.
@@ -57,7 +65,7 @@ def find(settings: Settings, precision: str) -> Model:
         if found is not None:
             return found
         full = cache.get(name, "fp32", revision) or _obtain(settings, cache)
-        return full if precision == "fp32" else add_int8(cache, full)
+        return full if precision == "fp32" else add_int8(cache, full, precision)
 
 
 def add_folder(cache: Cache, name: str, folder: Path, revision: str) -> Model:
@@ -91,16 +99,17 @@ def add_folder(cache: Cache, name: str, folder: Path, revision: str) -> Model:
     return cache.put(name, "fp32", make)
 
 
-def add_int8(cache: Cache, full: Model) -> Model:
-    """Make the int8 model of a cached fp32 one. Call it under the lock."""
+def add_int8(cache: Cache, full: Model, folder: str) -> Model:
+    """Make the int8 model of a cached fp32 one, ``INT8`` or ``REDUCED_INT8``. Call it under the
+    lock."""
     log.info("making the int8 model of %s", full.manifest.name)
 
     def make(target: Path) -> Manifest:
         shutil.copyfile(full.folder / TOKENIZER, target / TOKENIZER)
-        quantize(full.folder / MODEL, target / MODEL)
-        return replace(full.manifest, precision="int8", files=_files(target))
+        quantize(full.folder / MODEL, target / MODEL, reduced=folder == REDUCED_INT8)
+        return replace(full.manifest, precision=INT8, files=_files(target))
 
-    return cache.put(full.manifest.name, "int8", make)
+    return cache.put(full.manifest.name, folder, make)
 
 
 def add_calibrated(cache: Cache, full: Model, folder: Path) -> Model:
@@ -121,12 +130,28 @@ def add_calibrated(cache: Cache, full: Model, folder: Path) -> Model:
     return cache.put(full.manifest.name, CALIBRATED_INT8, make)
 
 
-def fetch(cache: Cache, name: str) -> Model:
-    """Cache the hub's ready ONNX model. Call it under the lock.
+def fetch(cache: Cache, name: str, say: Say = log.info) -> Model:
+    """Cache a ready ONNX model: the hub's, else that of Maven Central. Call it under the lock.
+
+    ``say`` gets a line on each step.
 
     Raises:
-        HubError: the hub did not give it.
+        StartError: nobody gave it; one line that says what was tried.
     """
+    say(f"fetching {name} from {hub.endpoint()}")
+    try:
+        return _from_hub(cache, name)
+    except hub.HubError as error:
+        if not central.has(name):
+            raise
+        say(f"not from the hub ({error}): fetching it from Maven Central ({central.SIZE})")
+        try:
+            return _from_central(cache, name)
+        except central.CentralError as other:
+            raise StartError(f"{error}; {other}") from other
+
+
+def _from_hub(cache: Cache, name: str) -> Model:
     folder = cache.downloads(name)
     try:
         commit = hub.fetch(name, folder)
@@ -138,6 +163,14 @@ def fetch(cache: Cache, name: str) -> Model:
     model = add_folder(cache, name, folder, commit)
     shutil.rmtree(folder, ignore_errors=True)
     return model
+
+
+def _from_central(cache: Cache, name: str) -> Model:
+    folder = cache.downloads(name).with_name(".central")
+    try:
+        return add_folder(cache, name, folder, central.fetch(folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def source_revision(name: str) -> str | None:
@@ -164,10 +197,10 @@ def _obtain(settings: Settings, cache: Cache) -> Model:
             raise _missing(settings, "the folder has no ONNX file")
         return add_folder(cache, name, folder, revision)
     if settings.offline:
-        raise _missing(settings, "TICKERTAPE_OFFLINE forbids asking the hub")
+        raise _missing(settings, "TICKERTAPE_OFFLINE forbids fetching it")
     try:
         return fetch(cache, name)
-    except hub.HubError as error:
+    except StartError as error:
         raise _missing(settings, str(error)) from error
 
 
