@@ -46,7 +46,7 @@ if "progress" in settings.roles:
     for progress_spec in progress.specs(settings, apply, table_partition):
         worker.add(progress_spec)
     worker.background.append(
-        lambda: progress.close_idle(settings, lambda: worker.services, worker.batches)
+        lambda: progress.close_idle(settings, lambda: worker.services, worker.batches, app.all_read)
     )
 
 web.register(app.web_application, lambda: worker.services)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any, Protocol
@@ -111,15 +111,22 @@ class Idle(Protocol):
     def overwritten(self) -> list[str]: ...
 
 
-async def close_idle(settings: Settings, services: Callable[[], Services], reader: Idle) -> None:
+async def close_idle(
+    settings: Settings,
+    services: Callable[[], Services],
+    reader: Idle,
+    all_read: Callable[[], Awaitable[bool]],
+) -> None:
     """Close batches that heard nothing for long, and forget old ones, for ever.
 
-    Any worker may: a close names the last activity it saw, so a late one changes nothing.
+    Any worker may: a close names the last activity it saw, so a late one changes nothing. None is
+    closed while a topic has partitions that nobody reads (``all_read``): what is missing may lie
+    there.
     """
     while True:
         await asyncio.sleep(CLOSE_EVERY_SECONDS)
         closing = list(closings(settings, reader))
-        if closing:
+        if closing and await all_read():
             await services().publisher.send(closing)
 
 

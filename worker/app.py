@@ -11,23 +11,28 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
 import structlog
 from aiohttp.web import Application, AppRunner
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
 from tickertape.delivery.watermark import Leases
+from tickertape.kafka.consumer import Point, Start
+from tickertape.kafka.metadata import Metadata
 from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
 from worker.consumer import Consumer
 from worker.holds import DEFERRED_RECORDS, Holds
 
 HOLD_SECONDS = 0.05
+WATCH_SECONDS = 3.0
+SETTLED_SECONDS = 5.0  # what new partitions held has begun to be worked on
 SEEK_AGAIN_SECONDS = 1.0
 COMMIT_SECONDS_MAX = 3.0
 FETCH_BYTES = 2**18
@@ -64,7 +69,10 @@ class TickertapeApp(faust.App):
         self.flows: list[Flow[Any]] = []
         self._flow_of: dict[str, Flow[Any]] = {}
         self.holds = Holds(self.flows)
+        self._topic_ids: dict[str, str] = {}
+        self._ends: dict[TP, int] = {}  # of held partitions
         self._consuming = False
+        self._begun_at = 0.0  # monotonic
         self._beginning: asyncio.Task[None] | None = None
         brokers = ";".join(f"kafka://{host}" for host in settings.bootstrap.split(","))
         super().__init__(
@@ -115,6 +123,7 @@ class TickertapeApp(faust.App):
 
     async def on_started(self) -> None:
         await super().on_started()
+        self.add_future(self._watch())
         if self.lifecycle is not None and not self.should_stop:
             await self.lifecycle.started()
 
@@ -157,15 +166,54 @@ class TickertapeApp(faust.App):
                 rest[tp] = messages
             elif self._consuming:
                 trusted = flow.spec.routes[tp.topic].internal
+                lease = self.leases.of(tp.topic, tp.partition)
+                if messages and lease.went_back(messages[0].offset):
+                    log.warning(
+                        "log_begins_again",
+                        topic=tp.topic,
+                        partition=tp.partition,
+                        offset=messages[0].offset,
+                    )
+                    lease = self.leases.again(tp.topic, tp.partition)
                 taken = flow.put(
-                    [Record.of(message, trusted=trusted) for message in messages],
-                    self.leases.of(tp.topic, tp.partition),
+                    [Record.of(message, trusted=trusted) for message in messages], lease
                 )
                 if not taken and len(messages) < DEFERRED_RECORDS:
                     self.holds.defer(self.consumer, tp)
         if any(flow.wants_hold for flow in self.flows):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
+
+    def begin(self, tps: Collection[TP], starts: Mapping[TP, Start]) -> None:
+        """These partitions are read from there on; those of topics that are gone, from nowhere."""
+        for tp in tps:
+            lease = self.leases.again(tp.topic, tp.partition)
+            self._ends.pop(tp, None)
+            self._topic_ids.pop(tp.topic, None)
+            if (start := starts.get(tp)) is not None:
+                lease.committed = start.committed
+                lease.reach(start.offset)
+        for tp, start in starts.items():
+            if start.topic_id is not None:
+                self._topic_ids[tp.topic] = start.topic_id
+
+    def reach(self, positions: Mapping[TP, int]) -> None:
+        """All before these offsets was handed over, or will never be."""
+        if self._consuming:
+            for tp, position in positions.items():
+                self.leases.of(tp.topic, tp.partition).reach(position)
+
+    def points(self) -> dict[tuple[str, int], Point]:
+        """Return what is to be committed now."""
+        return {
+            tp: Point(offset, Metadata(self._topic_ids.get(tp[0])))
+            for tp, offset in self.leases.uncommitted().items()
+        }
+
+    def committed(self, offsets: Mapping[TP, int]) -> None:
+        """The group has these offsets now."""
+        for tp, offset in offsets.items():
+            self.leases.of(tp.topic, tp.partition).committed = offset
 
     def lags(self) -> dict[str, dict[int, int]]:
         """Return how many records each of our partitions is behind, by topic."""
@@ -174,10 +222,52 @@ class TickertapeApp(faust.App):
             return {}
         found: dict[str, dict[int, int]] = defaultdict(dict)
         for tp in consumer.assignment():
-            at = self.leases.committable(tp.topic, tp.partition)
-            at = at if at is not None else cast(Any, consumer)._committed_offset[tp] or 0
-            found[tp.topic][tp.partition] = max((consumer.highwater(tp) or 0) - at, 0)
+            at = self.leases.committable(tp.topic, tp.partition) or 0
+            end = cast(Consumer, consumer).readable_to(tp) or 0
+            found[tp.topic][tp.partition] = max(max(end, self._ends.get(tp, 0)) - at, 0)
         return dict(found)
+
+    async def all_read(self) -> bool:
+        """Ask the broker whether the group reads all partitions of its topics: where some were
+        added, not for a moment; nor just after a rebalance."""
+        consumer = self._consumer
+        settled = time.monotonic() - self._begun_at > SETTLED_SECONDS
+        if consumer is None or not self._consuming or not settled:
+            return False
+        try:
+            return not await cast(Consumer, consumer).unread()
+        except KafkaError as error:
+            log.warning("topics", error=repr(error))
+            return False
+
+    async def _watch(self) -> None:
+        """Notice topics that were made anew, new partitions, and ends that no fetch tells."""
+        while not self.should_stop:
+            await asyncio.sleep(WATCH_SECONDS)
+            consumer = cast(Consumer, self._consumer)
+            if consumer is None or not self._consuming or self.in_recovery:
+                continue
+            try:
+                await self._look(consumer)
+            except Exception as error:  # the broker is away, or partitions are
+                log.warning("topics", error=repr(error))
+
+    async def _look(self, consumer: Consumer) -> None:
+        generation_id = self.consumer_generation_id
+        states = await consumer.topics_now(list(self._flow_of))
+        mine = {tp.topic for tp in consumer.assignment()}
+        anew = {
+            name
+            for name, state in states.items()
+            if name in mine and self._topic_ids.get(name) != state.id
+        }
+        ends = await consumer.ends([tp for tp in self.holds.held if tp.topic in states])
+        if generation_id != self.consumer_generation_id or not self._consuming:
+            return
+        self._ends = ends
+        if anew:
+            log.warning("topics_made_anew", topics=sorted(anew))
+            await consumer.begin_again(anew)
 
     # Holds
 
@@ -231,6 +321,7 @@ class TickertapeApp(faust.App):
                 continue
             if current():
                 self._consuming = True
+                self._begun_at = time.monotonic()
             return
 
     async def _stop_consumer(self) -> None:

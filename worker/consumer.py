@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from itertools import starmap
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from typing import Any, Protocol, cast
 
+import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, server_list
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
-from tickertape.delivery.watermark import Leases
+from tickertape.kafka.cluster import TopicState, assigned, unread
 from tickertape.kafka.consumer import Consumer as KafkaConsumer
+from tickertape.kafka.consumer import Point, Start
 from worker.holds import Holds
 
 BRIEF_SECONDS = 0.05
@@ -25,11 +27,12 @@ FETCH_WAIT_MS = 1500  # data ends the wait
 PACE_SECONDS = 0.05
 PACE_TICK_SECONDS = 0.01
 
+log = structlog.get_logger("tickertape.worker")
+
 
 class App(Protocol):
     """What the consumer needs of its app (`worker.app.TickertapeApp`)."""
 
-    leases: Leases
     holds: Holds
 
     @property
@@ -37,6 +40,10 @@ class App(Protocol):
     @property
     def busy(self) -> bool: ...
     def hand_over(self, fetched: Mapping[TP, list[Any]]) -> dict[TP, list[Any]]: ...
+    def begin(self, tps: Collection[TP], starts: Mapping[TP, Start]) -> None: ...
+    def reach(self, positions: Mapping[TP, int]) -> None: ...
+    def points(self) -> dict[tuple[str, int], Point]: ...
+    def committed(self, offsets: Mapping[TP, int]) -> None: ...
 
 
 def pace(fetcher: Any, app: App) -> None:
@@ -102,6 +109,57 @@ class FetchThread(AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
         )
 
+    async def seek_to_starts(self, tps: set[TP]) -> dict[TP, Start]:
+        """Seek each partition to where it is to be read from, and return that."""
+
+        async def seek() -> dict[TP, Start]:
+            found: dict[TP, Start] = await self.kafka.starts(tps)
+            for tp, start in found.items():
+                self.kafka.seek(tp, start.offset)
+            return found
+
+        return cast(dict[TP, Start], await self.call_thread(seek)) if tps else {}
+
+    async def commit_points(self, points: Mapping[TP, Point]) -> dict[TP, type[KafkaError]]:
+        """Commit once (see `KafkaConsumer.commit_points`)."""
+        found = await self.call_thread(self.kafka.commit_points, points)
+        return cast(dict[TP, type[KafkaError]], found)
+
+    def positions(self, tps: set[TP]) -> dict[TP, int]:
+        """Return how far each partition was handed out."""
+        found = ((tp, self.kafka.read_to(tp)) for tp in tps)
+        return {tp: position for tp, position in found if position is not None}
+
+    async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end now."""
+        return dict(await self.call_thread(self.kafka.end_offsets, list(tps)))
+
+    async def topics_now(self, names: Collection[str]) -> dict[str, TopicState]:
+        """Ask the broker what these topics are now, and read new partitions soon."""
+
+        async def ask() -> dict[str, TopicState]:
+            states = await self.kafka.topic_states(names)
+            known = self.kafka._client.cluster.partitions_for_topic
+            if any(len(known(name) or ()) < state.partitions for name, state in states.items()):
+                self.kafka._client.force_metadata_update()
+            return states
+
+        return cast(dict[str, TopicState], await self.call_thread(ask))
+
+    async def unread(self) -> list[str]:
+        """Return the topics that our group reads, but not all partitions of."""
+
+        async def ask() -> list[str]:
+            held = await assigned(self.kafka._coordinator)
+            return unread(await self.kafka.topic_states(held), held)
+
+        return cast(list[str], await self.call_thread(ask))
+
+    @property
+    def kafka(self) -> KafkaConsumer:
+        """The consumer, once it is started."""
+        return cast(KafkaConsumer, self._ensure_consumer())
+
 
 class Consumer(FaustConsumer):
     """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606).
@@ -116,6 +174,8 @@ class Consumer(FaustConsumer):
 
     app: App  # type: ignore[assignment]  # as much of it as is used here
 
+    _thread: FetchThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._batch = asyncio.Lock()
@@ -128,14 +188,19 @@ class Consumer(FaustConsumer):
         async with self._batch:
             if self.assignment():
                 await self.perform_seek()
+                await self._begin(self._ours())
 
-    async def seek_to_committed(self) -> Any:
-        """Seek, also where nothing is committed: aiokafka leaves those where they were read to."""
-        committed = await super().seek_to_committed()
-        first = [tp for tp, at in committed.items() if not at and not self._is_changelog_tp(tp)]
-        if first:
-            await self._thread.seek_to_beginning(*first)
-        return committed
+    async def begin_again(self, topics: Collection[str]) -> None:
+        """Read these topics from their beginning: they were made anew."""
+        async with self._batch:
+            await self._begin({tp for tp in self._ours() if tp.topic in topics})
+
+    async def _begin(self, tps: set[TP]) -> None:
+        self.app.begin(tps, await self._thread.seek_to_starts(tps))
+
+    def _ours(self) -> set[TP]:
+        """What is assigned to us, but for changelogs, which Faust reads by itself."""
+        return {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
         """Yield a batch, with `begin` kept out until the last record is handed over.
@@ -151,21 +216,51 @@ class Consumer(FaustConsumer):
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109
         records, active = await super()._wait_next_records(timeout)
-        return self.app.hand_over(records or {}), active
+        rest = self.app.hand_over(records or {})
+        # No fetch is on its way: each position is behind what was handed over just now.
+        self.app.reach(self._thread.positions(self._ours()))
+        return rest, active
+
+    async def topics_now(self, names: Collection[str]) -> dict[str, TopicState]:
+        """Ask the broker what these topics are now, and read new partitions soon."""
+        return await self._thread.topics_now(names)
+
+    async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Ask the broker where those of these partitions that are ours end now."""
+        ours = [tp for tp in tps if tp in self.assignment()]
+        return await self._thread.ends(ours) if ours else {}
+
+    async def unread(self) -> list[str]:
+        """Return the topics that our group does not read all partitions of."""
+        return await self._thread.unread()
+
+    def readable_to(self, tp: TP) -> int | None:
+        """Return the end of what can be read, as the last fetch told it."""
+        return self._thread.kafka.readable_to(tp)
 
     async def commit_now(self) -> None:
         """Commit all that is settled; `commit` does nothing but wait where one is under way."""
         await self.maybe_wait_for_commit_to_finish()
         await self.force_commit()
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        """Go by our leases: at a revoke Faust has forgotten its acks before we may commit."""
-        for tp in starmap(TP, self.app.leases.offsets()):
-            if topics is None or tp in topics or tp.topic in topics:
-                yield tp
-
-    def _new_offset(self, tp: TP) -> int | None:
-        return self.app.leases.committable(tp.topic, tp.partition)
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
+        """Commit what is settled and not committed yet. Faust's goes by its own acks, which it
+        has forgotten at a revoke, and waits for its producer, which sends nothing of ours."""
+        assignment = self.assignment()
+        points = {
+            TP(*tp): point for tp, point in self.app.points().items() if TP(*tp) in assignment
+        }
+        if not points:
+            return False
+        try:
+            refused = await self._thread.commit_points(points)
+        except KafkaError as error:
+            log.warning("commit", error=repr(error))
+            return False
+        for tp, why in refused.items():
+            log.warning("commit", topic=tp.topic, partition=tp.partition, error=why.__name__)
+        self.app.committed({tp: at.offset for tp, at in points.items() if tp not in refused})
+        return True
 
     async def verify_all_partitions_active(self) -> None:
         """Faust's watch for idle streams goes by its acks, and crashes while a partition's

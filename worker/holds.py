@@ -42,6 +42,11 @@ class Holds:
         return any(tp not in self._deferred for tp in self._held)
 
     @property
+    def held(self) -> Collection[TP]:
+        """The partitions that are not fetched now."""
+        return list(self._held)
+
+    @property
     def deferred(self) -> Collection[TP]:
         """The partitions that are read now and then (see `DEFER_SECONDS`)."""
         return list(self._deferred)

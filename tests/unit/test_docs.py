@@ -115,6 +115,15 @@ def test_settings_that_are_named_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_values_that_are_named_are_taken(page: str) -> None:
+    found = re.findall(r"\b(TICKERTAPE_[A-Z_]*[A-Z])=([\w,.:/-]+)", text(page))
+    fields = {c: name for name, f in Settings.model_fields.items() for c in _choices(f)}
+    for name, value in found:
+        if name in fields:
+            Settings(_env_file=None, **{fields[name]: value.rstrip(".,:")})
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_routes_that_are_named_exist(page: str, interface: dict[str, Any]) -> None:
     known = [re.sub(r"\{\w+\}", "[^/]+", r.split(" ")[1]) for r in interface["routes"]]
     named = re.findall(r"`(?:GET |POST |PUT |DELETE )?(/[a-z][\w./{}-]*)`", text(page))

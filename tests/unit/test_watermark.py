@@ -85,3 +85,65 @@ def test_whatever_the_order_the_lowest_unsettled_record_stays(data, count):
         expected = min(open_offsets) if open_offsets else offsets[-1] + 1
         assert lease.committable == expected
         assert lease.in_flight == len(open_offsets)
+
+
+def test_what_is_no_record_is_passed_too():
+    """A transaction's marker takes an offset: by deliveries alone, lag stayed 1 for ever."""
+    lease = Lease("t", 0)
+    lease.deliver(3)
+    lease.reach(5)
+    assert lease.committable == 3
+    lease.settle(3)
+    assert lease.committable == 5
+    lease.reach(4)
+    assert lease.committable == 5
+
+
+def test_nothing_is_committed_twice():
+    leases = Leases()
+    lease = leases.of("t", 0)
+    lease.reach(0)
+    assert leases.uncommitted() == {}
+    lease.deliver(0)
+    lease.settle(0)
+    assert leases.uncommitted() == {("t", 0): 1}
+    lease.committed = 1
+    assert leases.uncommitted() == {}
+
+
+def test_a_log_that_begins_again_is_taken_over_and_the_old_one_settles_nothing():
+    leases = Leases()
+    old = leases.of("t", 0)
+    for offset in range(20):
+        old.deliver(offset)
+    old.committed = 7
+    assert old.went_back(0)
+    new = leases.again("t", 0)
+    assert new.deliver(0)
+    old.settle(0)
+    assert leases.committable("t", 0) == 0
+    new.settle(0)
+    assert leases.uncommitted() == {("t", 0): 1}, "lower than what is committed"
+
+
+@given(st.lists(st.sampled_from(["record", "marker", "settle", "again"]), max_size=60), st.data())
+def test_no_offset_passes_what_is_unsettled_whatever_lies_between(steps, data):
+    leases = Leases()
+    lease, at, unsettled = leases.of("t", 0), 0, []
+    for step in steps:
+        if step == "record":
+            assert lease.deliver(at)
+            unsettled.append(at)
+            at += 1
+        elif step == "marker":
+            at += 1
+            lease.reach(at)
+        elif step == "settle" and unsettled:
+            offset = data.draw(st.sampled_from(unsettled))
+            unsettled.remove(offset)
+            lease.settle(offset)
+        elif step == "again":
+            lease, at, unsettled = leases.again("t", 0), 0, []
+        expected = min(unsettled) if unsettled else at
+        assert (lease.committable or 0) == expected
+        assert leases.uncommitted() == ({("t", 0): expected} if expected else {})

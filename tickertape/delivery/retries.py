@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -26,7 +26,8 @@ from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
 from tickertape.delivery.watermark import Leases
-from tickertape.kafka.consumer import Consumer
+from tickertape.kafka.consumer import Consumer, Point
+from tickertape.kafka.metadata import Metadata
 from tickertape.settings import Settings
 
 POLL_RECORDS = 200
@@ -64,7 +65,9 @@ class RetryReader:
         self._resume_at: dict[TopicPartition, float] = {}  # monotonic
         self._seen: dict[TopicPartition, tuple[int, float]] = {}  # waiting offset, since
         self._feeding = True
-        self._committed: dict[tuple[str, int], int] = {}
+        self._topic_ids: dict[str, str] = {}
+        self._begun: set[TopicPartition] = set()  # assigned, and sought to where they begin
+        self._rebalances = 0
 
     async def start(self) -> None:
         """Join the group and read in the background."""
@@ -111,10 +114,14 @@ class RetryReader:
         commit_at = time.monotonic() + COMMIT_SECONDS
         while True:
             try:
+                if fresh := consumer.assignment() - self._begun:
+                    await self._begin(consumer, fresh)
                 self._wake(consumer)
                 batches = await consumer.getmany(timeout_ms=POLL_MS)
-                for tp, messages in batches.items():
-                    self._hand_over(consumer, tp, messages)
+                for tp in self._begun:
+                    self._hand_over(consumer, tp, batches.get(tp, ()))
+                    if (position := consumer.read_to(tp)) is not None:
+                        self._leases.of(tp.topic, tp.partition).reach(position)
                 if time.monotonic() >= commit_at:
                     await self._commit(consumer)
                     commit_at = time.monotonic() + COMMIT_SECONDS
@@ -135,7 +142,6 @@ class RetryReader:
 
     def _hand_over(self, consumer: Consumer, tp: TopicPartition, messages: Sequence[Any]) -> None:
         flow = self._flows[tp.topic]
-        lease = self._leases.of(tp.topic, tp.partition)
         level = flow.spec.routes[tp.topic].attempts - 1
         settings = self._settings
         longest = settings.retry_delays_seconds[level] * (1 + settings.retry_jitter)
@@ -146,6 +152,9 @@ class RetryReader:
                 consumer.seek(tp, message.offset)
                 self._resume_at[tp] = time.monotonic() + max(wait, 0.0)
                 return
+            if self._leases.of(tp.topic, tp.partition).went_back(message.offset):
+                self._leases.again(tp.topic, tp.partition)
+            lease = self._leases.of(tp.topic, tp.partition)
             flow.put([Record.of(message, trusted=True)], lease)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
@@ -159,23 +168,43 @@ class RetryReader:
 
     async def _commit(self, consumer: Consumer) -> None:
         assigned = consumer.assignment()
-        offsets = {
-            tp: offset
-            for tp, offset in self._leases.offsets().items()
-            if self._committed.get(tp) != offset and TopicPartition(*tp) in assigned
+        points = {
+            TopicPartition(*tp): Point(offset, Metadata(self._topic_ids.get(tp[0])))
+            for tp, offset in self._leases.uncommitted().items()
+            if TopicPartition(*tp) in assigned
         }
-        if offsets:
-            await consumer.commit({TopicPartition(*tp): o for tp, o in offsets.items()})
-            self._committed.update(offsets)
+        if points:
+            refused = await consumer.commit_points(points)
+            for tp, point in points.items():
+                if tp not in refused:
+                    self._leases.of(tp.topic, tp.partition).committed = point.offset
+
+    async def _begin(self, consumer: Consumer, fresh: Collection[TopicPartition]) -> None:
+        """Read new partitions from what the group has committed, where that is of these very
+        topics. What came of them before is left: it comes again.
+        """
+        rebalances = self._rebalances
+        starts = await consumer.starts(fresh)
+        if rebalances != self._rebalances:
+            return
+        for tp, start in starts.items():
+            consumer.seek(tp, start.offset)
+            lease = self._leases.again(tp.topic, tp.partition)
+            lease.committed = start.committed
+            lease.reach(start.offset)
+            if start.topic_id is not None:
+                self._topic_ids[tp.topic] = start.topic_id
+            self._begun.add(tp)
 
     async def revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """The partitions go to another worker, or come again from their last commit."""
         if self._consumer is not None:
             with contextlib.suppress(KafkaError):
                 await self._commit(self._consumer)
+        self._rebalances += 1
+        self._begun.difference_update(revoked)
         self._leases.revoke({(tp.topic, tp.partition) for tp in revoked})
         for tp in revoked:
-            self._committed.pop((tp.topic, tp.partition), None)
             self._resume_at.pop(tp, None)
             self._seen.pop(tp, None)
 
@@ -188,4 +217,4 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._reader.revoked(list(revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Positions are the group's commits."""
+        """They are begun before the next fetch."""
