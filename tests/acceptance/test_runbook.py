@@ -36,7 +36,7 @@ async def test_every_command_of_the_runbook_runs(system: System) -> None:
         "BATCH": batch,
         "text-messages": topic,
     }
-    env = {**system.env, "EDITOR": "true", "TERM": "dumb"}
+    env = {**system.env, "EDITOR": "sed -i s/5,/6,/", "TERM": "dumb"}
     ran = []
     for line in commands():
         words = [values.get(word, word) for word in shlex.split(line)]

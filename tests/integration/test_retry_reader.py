@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from testkit.broker import Broker, create_topic, unique
 from tickertape import topics
@@ -226,3 +227,26 @@ async def test_records_that_wait_outlive_a_rebalance(side, producer):
     await until(lambda: first.values.count(b"later") == 2)
     await first.stop()
     assert await committed(first, 0) == [21, 21]
+
+
+async def test_a_retry_topic_made_anew_is_read_from_its_beginning(broker, side, producer):
+    """Also where it has more records by then than the one before had been read of."""
+    one = await side(SHORT)
+    topic = topics.retry(one.base, 0)
+    for number in range(4):
+        await send(producer, one, 0, b"old %d" % number, due(-1), number % 2)
+    await until(lambda: len(one.came) == 4)
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic])
+    async with asyncio.timeout(SECONDS_MAX):
+        while topic in await admin.list_topics():  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.05)
+    await admin.close()
+    await create_topic(broker.bootstrap, topic, 2, {"message.timestamp.type": "LogAppendTime"})
+    for number in range(20):
+        await send(producer, one, 0, b"new %d" % number, due(-1), number % 2)
+    wanted = {b"new %d" % number for number in range(20)}
+    await until(lambda: wanted <= set(one.values))
+    await one.stop()
+    assert await committed(one, 0) == [10, 10]

@@ -33,6 +33,7 @@ from tickertape.settings import Settings
 POLL_RECORDS = 200
 POLL_MS = 200
 COMMIT_SECONDS = 0.5
+LOOK_SECONDS = 3.0
 FETCH_BYTES_MAX = 4 * 2**20
 FETCH_WAIT_MS = 1500  # an idle fetch costs as much as one that brings something
 PARTITION_BYTES_MAX = 64 * 1024
@@ -112,8 +113,12 @@ class RetryReader:
         consumer = self._consumer
         assert consumer is not None
         commit_at = time.monotonic() + COMMIT_SECONDS
+        look_at = time.monotonic() + LOOK_SECONDS
         while True:
             try:
+                if time.monotonic() >= look_at:
+                    await self._look(consumer)
+                    look_at = time.monotonic() + LOOK_SECONDS
                 if fresh := consumer.assignment() - self._begun:
                     await self._begin(consumer, fresh)
                 self._wake(consumer)
@@ -178,6 +183,15 @@ class RetryReader:
             for tp, point in points.items():
                 if tp not in refused:
                     self._leases.of(tp.topic, tp.partition).committed = point.offset
+
+    async def _look(self, consumer: Consumer) -> None:
+        """Begin again with a topic that was made anew."""
+        states = await consumer.topic_states(self._flows)
+        for tp in list(self._begun):
+            known = self._topic_ids.get(tp.topic)
+            if tp.topic in states and known is not None and states[tp.topic].id != known:
+                log.warning("topics_made_anew", topics=[tp.topic])
+                self._begun.discard(tp)
 
     async def _begin(self, consumer: Consumer, fresh: Collection[TopicPartition]) -> None:
         """Read new partitions from what the group has committed, where that is of these very
