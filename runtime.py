@@ -17,9 +17,10 @@ from tickertape.background import spawn
 from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
 from tickertape.delivery.breaker import Breakers
-from tickertape.delivery.flow import Flow, Limits, Spec
+from tickertape.delivery.flow import Flow
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.retries import RetryReader
+from tickertape.delivery.spec import Limits, Spec
 from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load

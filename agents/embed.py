@@ -17,10 +17,10 @@ from models.text_message import COLLECTION as TEXT_MESSAGES
 from tickertape import flows
 from tickertape.decode import Limits
 from tickertape.delivery import headers as h
-from tickertape.delivery.flow import Spec
 from tickertape.delivery.letters import carried
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
 from tickertape.flows import Flow
 from tickertape.pipeline import Item, Removal, Result

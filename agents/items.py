@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tickertape.decode import key_text
-from tickertape.delivery.flow import Route
 from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Record
 from tickertape.delivery.routes import internal, routes
+from tickertape.delivery.spec import Route
 from tickertape.documents import Document
 from tickertape.flows import Flow
 from tickertape.pipeline import Item, Removal, Verdict

@@ -14,10 +14,10 @@ from agents.items import routes_of
 from models import BatchStatus
 from tickertape.decode import Limits, parse
 from tickertape.delivery import progress
-from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Outcome, Work
 from tickertape.delivery.progress import Delta
 from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.spec import Spec
 from tickertape.errors import InvalidRecord, OutageError
 from tickertape.flows import DECLARATIONS, PROGRESS
 from tickertape.services import Services

@@ -8,9 +8,9 @@ from agents.items import routes_of
 from models import LlmResult, SummaryRequest
 from tickertape.decode import Limits
 from tickertape.delivery import headers as h
-from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
 from tickertape.flows import SUMMARIES
 from tickertape.services import Services

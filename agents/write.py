@@ -13,9 +13,9 @@ from models.embedding import COLLECTION as EMBEDDINGS
 from models.vector_update import COLLECTION as VECTOR_UPDATES
 from tickertape import flows
 from tickertape.decode import Limits
-from tickertape.delivery.flow import Spec
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Record
+from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey
 from tickertape.flows import Flow
 from tickertape.pipeline import Embedded, Item, Removal

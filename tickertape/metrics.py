@@ -56,6 +56,13 @@ dead = _counter("dead_total", "Records sent to a dead letter topic.", "topic", "
 unreadable = _counter(
     "unreadable_total", "Records and batches passed over as unreadable.", "topic", "what"
 )
+produce_errors = _counter(
+    "produce_errors_total", "Records that were not acknowledged; most are sent again.",
+    "topic", "error",
+)  # fmt: skip
+progress_refused = _counter(
+    "progress_refused_total", "Items whose state the broker refused: counts that stay short."
+)
 replayed = _counter("replayed_total", "Dead letters sent again.", "topic")
 flow_window_records = _histogram(
     "flow_window_records", "Records that a flow worked on together.", RECORDS, "flow"

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from testkit.broker import unique
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Outgoing
-from tickertape.errors import PermanentError, TooLarge
+from tickertape.errors import PermanentError, Rejected, TooLarge
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
 
@@ -96,3 +96,15 @@ async def test_a_batch_over_the_topics_limit_goes_record_by_record(broker, topic
     assert await publisher.send(records) == [None] * 200
     await publisher.stop()
     assert (await stored(broker, topic))[2] == [(b"k", record.value) for record in records]
+
+
+async def test_of_a_batch_only_the_record_that_the_broker_refuses_is_refused(broker, publisher):
+    """A compacted topic takes no record without a key, and refuses the whole batch for one."""
+    name = unique("compacted")
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, 1, 1, topic_configs={"cleanup.policy": "compact"})])
+    await admin.close()
+    keys = [b"a", None, b"b"]
+    errors = await publisher.send([Outgoing(name, key, b"v", partition=0) for key in keys])
+    assert [type(error) for error in errors] == [type(None), Rejected, type(None)]

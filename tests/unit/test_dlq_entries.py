@@ -10,8 +10,8 @@ import pytest
 
 from agents import embed, summarize, write
 from tickertape import kafka_admin, topics
-from tickertape.delivery.flow import Spec
 from tickertape.delivery.record import Record
+from tickertape.delivery.spec import Spec
 from tickertape.dlq import entries
 from tickertape.flows import FLOWS
 from tickertape.settings import Settings

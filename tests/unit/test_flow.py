@@ -11,12 +11,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tickertape import metrics
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
-from tickertape.delivery.flow import Flow, Limits, Spec
+from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
 from tickertape.delivery.routes import internal, routes
+from tickertape.delivery.spec import Limits, Spec
 from tickertape.delivery.watermark import Leases
 from tickertape.errors import (
     InvalidRecord,
@@ -26,6 +28,7 @@ from tickertape.errors import (
     TooLarge,
     TransientError,
 )
+from tickertape.ranges import Ranges
 
 
 class Harness:
@@ -48,7 +51,11 @@ class Harness:
             **spec,
         )
         limits = Limits(100, 10_000, (1.0, 2.0), 0.0, "group", "batch-progress")
-        self.flow = Flow(spec, limits, self.publish, Breakers())
+        self.now: float | None = None
+        self.flow = Flow(spec, limits, self.publish, Breakers(self.clock))
+
+    def clock(self):
+        return time.monotonic() if self.now is None else self.now
 
     async def handle(self, works):
         self.windows.append([work.item for work in works])
@@ -263,9 +270,9 @@ async def test_an_output_the_broker_never_takes_makes_the_record_dead():
     assert harness.leases.committable("t", 0) == 1
 
 
-async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is(monkeypatch):
-    monkeypatch.setattr("tickertape.delivery.flow.CRASH_SECONDS", 0.0)
+async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is_and_says_so():
     harness = Harness()
+    harness.now = 0.0
     harness.refuse["t-dlq"] = TooLarge("over the topic's limit")
     harness.handler = lambda works: [Failed(PermanentError("bad"))] * len(works)
     harness.put(0, {"id": "k"})
@@ -273,9 +280,104 @@ async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is(monkeypat
         await asyncio.sleep(0)
     assert harness.flow.records_in_flight == 1
     assert harness.leases.committable("t", 0) == 0
+    assert harness.flow.wants_hold
+    assert "t-dlq refuses every form of a dead letter" in harness.flow.reason
+    assert len(harness.windows) == 1  # no loop: it waits for the breaker
     harness.refuse.clear()
+    harness.now = 2.0
+    harness.flow.resume()
     await harness.quiet()
     assert harness.leases.committable("t", 0) == 1
+    assert not harness.flow.wants_hold
+
+
+async def test_of_a_letter_that_is_over_the_limit_ever_less_is_kept():
+    harness = Harness(keyed_routes=routes("t"))
+    harness.handler = lambda works: [Failed(PermanentError("bad"))] * len(works)
+    limits = iter([True, True, False])  # the letter, what remains of it, its trace
+
+    async def publish(records):
+        harness.sent += records
+        return [
+            TooLarge("too large") if record.topic == "t-dlq" and next(limits) else None
+            for record in records
+        ]
+
+    harness.flow._settlement._publish = publish
+    harness.put(0, {"id": "k"}, key=b"k" * 5000)
+    await harness.quiet()
+    letters = harness.to("t-dlq")
+    assert [len(letter.key) for letter in letters] == [5000, 5000, 64]
+    assert [bool(letter.value) for letter in letters] == [True, False, False]
+    assert (h.DLT_OFFSET, b"0") in letters[-1].headers
+    assert harness.leases.committable("t", 0) == 1
+
+
+async def test_a_topic_that_may_not_be_written_holds_the_flow_and_no_attempt_is_spent():
+    harness = Harness()
+    harness.now = 0.0
+    harness.refuse["out"] = OutageError("out: not authorised", dependency="kafka:out")
+    harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")])] * len(works)
+    harness.put(0, {"id": "k", "batch_id": "b"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (harness.flow.records_in_flight, len(harness.windows)) == (1, 1)
+    assert harness.flow.reason == "kafka:out: out: not authorised"
+    assert not harness.to("t-retry-0")
+    assert not harness.progress()
+    harness.refuse.clear()
+    harness.now = 2.0
+    harness.flow.resume()
+    await harness.quiet()
+    assert harness.leases.committable("t", 0) == 1
+    assert not harness.flow.wants_hold
+
+
+async def test_an_outage_while_a_record_is_decoded_holds_it():
+    down = [True]
+
+    def decode(record):
+        if down[0]:
+            raise OutageError("the registry is down", dependency="registry")
+        return orjson.loads(record.value)
+
+    harness = Harness(decode=decode)
+    harness.now = 0.0
+    harness.put(0, {"id": "k"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert harness.sent == []
+    assert harness.flow.records_in_flight == 1
+    assert harness.flow.reason == "registry: the registry is down"
+    down[0] = False
+    harness.now = 2.0
+    harness.flow.resume()
+    await harness.quiet()
+    assert harness.leases.committable("t", 0) == 1
+    assert harness.windows == [[{"id": "k"}]]
+
+
+async def test_progress_that_is_refused_is_told_item_by_item():
+    harness = Harness()
+    first = Ranges.of([0]).to_json()
+
+    async def publish(records):
+        found = []
+        for record in records:
+            items = orjson.loads(record.value)["items"] if record.topic == "batch-progress" else []
+            bad = any(item[6] != first for item in items)  # all but offset 0 alone
+            harness.sent += [] if bad else [record]
+            found.append(TooLarge("too large") if bad else None)
+        return found
+
+    harness.flow._settlement._publish = publish
+    before = metrics.progress_refused._value.get()
+    for offset in range(2):
+        harness.put(offset, {"id": f"k{offset}", "batch_id": "b"}, key=b"k%d" % offset)
+    await harness.quiet()
+    assert harness.leases.committable("t", 0) == 2
+    assert [items for _, *items in harness.progress()] == [["done", 0, first]]
+    assert metrics.progress_refused._value.get() == before + 1
 
 
 async def test_what_is_not_for_a_flow_is_over_without_its_agent():

@@ -24,10 +24,11 @@ from hypothesis.stateful import (
 from tickertape.delivery import flow as flow_module
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breakers
-from tickertape.delivery.flow import Flow, Limits, Spec
+from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done, Failed
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import routes
+from tickertape.delivery.spec import Limits, Spec
 from tickertape.delivery.watermark import Leases
 from tickertape.errors import InvalidRecord, OutageError, TransientError
 

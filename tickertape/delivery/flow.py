@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -26,104 +24,23 @@ import structlog
 from tickertape import metrics
 from tickertape.decode import peek
 from tickertape.delivery import headers as h
-from tickertape.delivery import letters, policy, progress
+from tickertape.delivery import letters
 from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.keyorder import KeyOrder
-from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
-from tickertape.delivery.record import Outgoing, Record
+from tickertape.delivery.outcome import Done, Failed, Outcome, Work
+from tickertape.delivery.record import Record
+from tickertape.delivery.settlement import PRODUCING, Decided, Entry, Settlement
+from tickertape.delivery.spec import Limits, Publish, Spec
+from tickertape.delivery.status import Counters
 from tickertape.delivery.watermark import Lease
-from tickertape.errors import (
-    ErrorClass,
-    OutageError,
-    PermanentError,
-    TooLarge,
-    TransientError,
-    classify,
-    drop_traceback,
-)
+from tickertape.errors import ErrorClass, OutageError, TransientError, classify
 
 T = TypeVar("T")
 
 WINDOW_BYTES_MAX = 2**18  # more would be done late
-PUBLISH_RETRY_SECONDS = 0.5
 CRASH_SECONDS = 1.0
 
 log = structlog.get_logger("tickertape.flow")
-
-Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Exception | None]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How a topic belongs to a flow. ``base`` names the retry and dead letter topics."""
-
-    base: str
-    attempts: int = 0  # retries that records of this topic have had
-    rekeys: bool = False  # a record whose key is not its id goes once through the internal topic
-    internal: bool = False  # ours: the headers are believed
-
-
-@dataclass(frozen=True, slots=True)
-class Spec(Generic[T]):
-    """An agent and what the runtime must know of it."""
-
-    name: str
-    routes: dict[str, Route]
-    decode: Callable[[Record], T]
-    handle: Callable[[Sequence[Work[T]]], Awaitable[Sequence[Outcome]]]
-    # The part of a batch's item this flow does; None: no progress is told.
-    part: str | None = None
-    parts_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
-    batch_of: Callable[[T], str | None] = lambda _item: None
-    id_of: Callable[[T], str | None] = lambda _item: None
-    passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
-    dependencies: tuple[str, ...] = ()
-    keyed: bool = True  # False: first come, first served (with one window: in offset order)
-    # Handled at once, of small and of large records each: one is prepared while one is computed.
-    # 1: one at a time, whatever is in it.
-    windows: int = 2
-    window_records: int = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds and times of a flow."""
-
-    records_max: int
-    bytes_max: int
-    retry_delays_seconds: tuple[float, ...]
-    retry_jitter: float
-    group: str
-    progress_topic: str
-    wait_seconds: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A record in the flow."""
-
-    record: Record
-    lease: Lease
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a flow has done since start."""
-
-    processed: int = 0
-    retried: int = 0
-    dead: int = 0
-    errors: int = 0
-    last_processed: float | None = None  # epoch seconds
-    recent: list[tuple[float, int]] = field(default_factory=list)  # (monotonic, records)
-
-    def rate(self, now: float, over_seconds: float = 60.0) -> float:
-        """Return records a second over the last minute."""
-        self.recent = [(at, n) for at, n in self.recent if at > now - over_seconds]
-        if not self.recent:
-            return 0.0
-        span = max(now - self.recent[0][0], 1.0)
-        return sum(n for _, n in self.recent) / span
 
 
 class Flow(Generic[T]):
@@ -134,7 +51,6 @@ class Flow(Generic[T]):
         self.counters = Counters()
         self.paused = False
         self._limits = limits
-        self._publish = publish
         self._breakers = breakers
         self._dependencies = set(spec.dependencies)  # and whatever else an error names
         self._queue: KeyOrder[Entry] = KeyOrder(
@@ -142,6 +58,7 @@ class Flow(Generic[T]):
             lambda entry: entry.record.size,
             lambda entry: spec.windows > 1 and entry.record.large,
         )
+        self._settlement = Settlement(spec, limits, publish, self.counters)
         self._tasks: dict[asyncio.Task[None], bool] = {}  # each window: is it of large records
         self._records = 0
         self._bytes = 0
@@ -307,11 +224,19 @@ class Flow(Generic[T]):
         started = time.perf_counter()
         try:
             left = self._ours(left)
-            settled, held = await self._work(left)
+            decided = await self._work(left)
             # A revoked record is its new owner's: what we made of it would come twice.
-            ours = set(map(id, self._ours([entry for entry, _, _ in settled])))
-            await self._settle([one for one in settled if id(one[0]) in ours])
-            left = held
+            left = self._ours(left)
+            decided = [each for each in decided if not each.entry.lease.revoked]
+            await self._settlement.settle(decided)
+            self._finish([each.entry for each in decided])
+            for breaker in self._breakers.opened(self._dependencies):
+                if decided and breaker.name.startswith(PRODUCING):
+                    breaker.succeeded()
+            settled = {id(each.entry) for each in decided}
+            left = [entry for entry in left if id(entry) not in settled]
+        except OutageError as error:
+            self._judge([Failed(error)])  # and nothing is settled: the records wait for it
         except Exception:
             # Nothing an agent raises comes here. The records are not settled, so not lost.
             log.exception("window_failed", flow=self.spec.name, records=len(entries))
@@ -332,39 +257,37 @@ class Flow(Generic[T]):
                 self._forget(entry)
         return [entry for entry in entries if not entry.lease.revoked]
 
-    async def _work(
-        self, entries: Sequence[Entry]
-    ) -> tuple[list[tuple[Entry, Outcome, str | None]], list[Entry]]:
-        """Return (entry, outcome, batch) of what is decided, and what an outage holds."""
-        decided: list[tuple[Entry, Outcome, str | None]] = []
+    async def _work(self, entries: Sequence[Entry]) -> list[Decided]:
+        """Return what is decided; what an outage holds is left out."""
+        decided: list[Decided] = []
         works: list[tuple[Entry, Work[T]]] = []
         for entry in entries:
             early = self._early(entry)
             if isinstance(early, Work):
                 works.append((entry, early))
             else:
-                decided.append((entry, *early))
-        held: list[Entry] = []
+                decided.append(early)
+        holds = self._settlement.holds
+        outages = [each.outcome for each in decided if holds(each.outcome)]
         outcomes = await self._handle([work for _, work in works])
-        for (entry, work), outcome in zip(works, outcomes, strict=True):
-            if isinstance(outcome, Failed) and self._is_outage(outcome.error):
-                held.append(entry)
-            else:
-                decided.append((entry, outcome, self.spec.batch_of(work.item)))
-        self._judge(outcomes)
-        return decided, held
+        self._judge([*outages, *outcomes])
+        decided += [
+            Decided(entry, outcome, self.spec.batch_of(work.item))
+            for (entry, work), outcome in zip(works, outcomes, strict=True)
+        ]
+        return [each for each in decided if not holds(each.outcome)]
 
-    def _early(self, entry: Entry) -> Work[T] | tuple[Outcome, str | None]:
+    def _early(self, entry: Entry) -> Work[T] | Decided:
         """Decode; what cannot be decoded or must be re-keyed never reaches the agent."""
         record = entry.record
         route = self.spec.routes[record.topic]
         try:
             item = self.spec.decode(record)
         except Exception as error:
-            return Failed(error), _batch_of(record)
+            return Decided(entry, Failed(error), _batch_of(record))
         id = self.spec.id_of(item) if route.rekeys else None
         if id is not None and record.key != id.encode("utf-8", "replace"):
-            return Done((letters.rekeyed(record, route.base, id),)), None
+            return Decided(entry, Done((letters.rekeyed(record, route.base, id),)), None)
         return Work(record, item)
 
     async def _handle(self, works: Sequence[Work[T]]) -> Sequence[Outcome]:
@@ -405,112 +328,6 @@ class Flow(Generic[T]):
                 if name not in failed:
                     self._breakers[name].succeeded()
 
-    # Settlement
-
-    async def _settle(self, decided: list[tuple[Entry, Outcome, str | None]]) -> None:
-        """Confirm everything that follows from the outcomes, then let the offsets move."""
-        if not decided:
-            return
-        outputs: list[list[Outgoing]] = []
-        events: list[progress.Event] = []
-        told: Counter[tuple[str, str]] = Counter()
-        for entry, outcome, batch in decided:
-            made, state = self._follow(entry.record, outcome, batch)
-            outputs.append(made)
-            told[entry.record.topic, state.value] += 1
-            if batch is not None and self.spec.part is not None:
-                events.append(self._event(entry.record, batch, state))
-        refused = await self._confirm(outputs)
-        for index, error in refused.items():
-            entry, _, batch = decided[index]
-            made, _ = self._follow(entry.record, Failed(error), batch)
-            if await self._confirm([made]):
-                # Without one of them the record would be nowhere: better to try for ever.
-                remnants = [letters.remnant(letter) for letter in made]
-                if again := await self._confirm([remnants]):
-                    raise RuntimeError(f"a dead letter is refused: {again[0]}")
-            if batch is not None and self.spec.part is not None:
-                origin = entry.record.origin
-                events = [e for e in events if e.origin != origin]
-                events.append(self._event(entry.record, batch, State.DEAD))
-        if events:
-            await self._confirm([progress.outgoing(self._limits.progress_topic, events)])
-            for event in events:
-                metrics.batch_items.labels(event.state.value).inc()
-        for _, outcome, _ in decided:
-            if isinstance(outcome, Failed):
-                drop_traceback(outcome.error)
-        self._finish([entry for entry, _, _ in decided])
-        for labels, count in told.items():
-            metrics.messages_consumed.labels(*labels).inc(count)
-
-    def _event(self, record: Record, batch: str, state: State) -> progress.Event:
-        assert self.spec.part is not None
-        parts = self.spec.parts_of(record.origin.topic) or (self.spec.part,)
-        return progress.event(record, batch, self.spec.part, parts, state)
-
-    def _follow(
-        self, record: Record, outcome: Outcome, batch: str | None
-    ) -> tuple[list[Outgoing], State]:
-        """Return what to produce for an outcome, and the state to tell."""
-        if isinstance(outcome, Done):
-            return list(outcome.outputs), outcome.state
-        route = self.spec.routes[record.topic]
-        bound = log.bind(
-            flow=self.spec.name,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=_shown(record.key),
-            batch=batch,
-        )
-        error = outcome.error
-        limits = self._limits
-        decision = policy.decide(
-            classify(error), route.attempts, limits.retry_delays_seconds, limits.retry_jitter
-        )
-        self.counters.errors += 1
-        if isinstance(decision, policy.Retry):
-            self.counters.retried += 1
-            metrics.retries.labels(str(decision.level), type(error).__name__).inc()
-            bound.warning("retry", level=decision.level, error=str(error))
-            return [
-                letters.retry(record, route.base, decision.level, decision.delay_seconds, error)
-            ], State.RETRYING
-        self.counters.dead += 1
-        metrics.dead.labels(route.base, type(error).__name__).inc()
-        bound.error("dead_letter", error=str(error))
-        letter = letters.dead(record, route.base, limits.group, route.attempts, error, batch)
-        return [letter], State.DEAD
-
-    async def _confirm(self, outputs: Sequence[Sequence[Outgoing]]) -> dict[int, Exception]:
-        """Produce until the broker acknowledged all; return those it will never take, by index.
-
-        A broker that is away is waited for: the records stay in flight and the flow fills up.
-        """
-        todo = [(index, out) for index, made in enumerate(outputs) for out in made]
-        refused: dict[int, Exception] = {}
-        while todo:
-            errors = await self._publish([out for _, out in todo])
-            again = []
-            for (index, out), error in zip(todo, errors, strict=True):
-                if error is None:
-                    continue
-                if isinstance(error, PermanentError):
-                    refused[index] = TooLarge(f"{out.topic}: {error}")
-                else:
-                    again.append((index, out))
-            if again:
-                log.warning(
-                    "produce_failed",
-                    flow=self.spec.name,
-                    records=len(again),
-                    error=str(next(e for e in errors if e is not None)),
-                )
-                await asyncio.sleep(PUBLISH_RETRY_SECONDS)
-            todo = again
-        return refused
-
     def _finish(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             entry.lease.settle(entry.record.offset)
@@ -543,7 +360,3 @@ def _key(entry: Entry) -> bytes | None:
 
 def _no_key(_entry: Entry) -> None:
     return None
-
-
-def _shown(key: bytes | None) -> str | None:
-    return key[:200].decode("utf-8", "replace") if key is not None else None

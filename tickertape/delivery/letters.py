@@ -5,6 +5,7 @@ Key, value and all original headers stay as they are; ours say where, why, when,
 
 from __future__ import annotations
 
+import hashlib
 import time
 import traceback
 
@@ -91,6 +92,14 @@ def remnant(letter: Outgoing) -> Outgoing:
     own = (h.DLT_PREFIX, h.ORIGIN, h.VERSION, h.BATCH, h.ERROR_CLASS)
     headers = [(name, value) for name, value in letter.headers if name.startswith(own)]
     return Outgoing(letter.topic, letter.key, b"", headers)
+
+
+def trace(letter: Outgoing) -> Outgoing:
+    """Return the least that a dead letter can be: where the record is. Its key is a digest."""
+    places = (h.ORIGIN, h.DLT_TOPIC, h.DLT_PARTITION, h.DLT_OFFSET, h.ERROR_CLASS)
+    headers = [(name, value) for name, value in letter.headers if name in places]
+    key = hashlib.sha256(letter.key or b"").hexdigest().encode()
+    return Outgoing(letter.topic, key, b"", headers)
 
 
 def _name(error: Exception) -> str:

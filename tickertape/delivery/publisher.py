@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 from tickertape.delivery.record import Outgoing
-from tickertape.errors import PermanentError, TooLarge, TransientError
+from tickertape.delivery.refusals import OF_THE_BATCH, verdict
+from tickertape.errors import TransientError
 from tickertape.kafka.header_names import all_text, encodable, new_batch
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
@@ -56,8 +58,8 @@ class KafkaPublisher:
             await producer.stop()
 
     async def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
-        """Send all; one entry each: None, a `PermanentError` the broker will always answer, or
-        a `TransientError`.
+        """Send all; one entry each: None where it is acknowledged, else what
+        `tickertape.delivery.refusals` makes of the error.
 
         A batch a partition, made here: one confirmation each, where a record by itself costs a
         future and a turn of the event loop.
@@ -68,10 +70,12 @@ class KafkaPublisher:
         errors: dict[int, Exception] = {}
         lines: dict[tuple[str, int], list[int]] = {}
         for topic, indices in _by_topic(records).items():
+            asked = time.time() * 1000
             try:
                 partitions = sorted(await producer.partitions_for(topic))
             except (KafkaError, ValueError) as error:
-                errors.update(dict.fromkeys(indices, _verdict(error)))
+                reached = producer.client.cluster._last_successful_refresh_ms >= asked
+                errors.update(dict.fromkeys(indices, verdict(topic, error, reached)))
                 continue
             for index in indices:
                 record = records[index]
@@ -91,8 +95,9 @@ class KafkaPublisher:
         self, producer: AIOKafkaProducer, where: tuple[str, int], line: Sequence[Numbered]
     ) -> dict[int, Exception]:
         """Send the records of one partition; return what failed, by index. They keep their order,
-        but for a batch that is over the topic's limit and goes again record by record.
+        but for a batch that is refused for one of them and goes again record by record.
         """
+        topic, partition = where
         errors: dict[int, Exception] = {}
         waiting: list[tuple[list[Numbered], asyncio.Future[object]]] = []
         left = deque(line)
@@ -108,23 +113,22 @@ class KafkaPublisher:
             taken = [one for one in taken if one[0] not in errors]
             if not taken:
                 continue
-            topic, partition = where
             try:
                 future = await producer.send_batch(batch, topic, partition=partition)
                 waiting.append((taken, future))
             except (KafkaError, ValueError, AssertionError) as error:
-                errors.update({index: _verdict(error) for index, _ in taken})
+                errors.update({index: verdict(topic, error) for index, _ in taken})
         for taken, future in waiting:
             try:
                 await future
-            except MessageSizeTooLargeError as error:
+            except OF_THE_BATCH as error:
                 if len(taken) == 1:
-                    errors[taken[0][0]] = _verdict(error)
+                    errors[taken[0][0]] = verdict(topic, error)
                     continue
                 for one in taken:  # which of them it is, only the broker knows
                     errors.update(await self._send_line(producer, where, [one]))
             except KafkaError as error:
-                errors.update({index: _verdict(error) for index, _ in taken})
+                errors.update({index: verdict(topic, error) for index, _ in taken})
         return errors
 
 
@@ -147,16 +151,6 @@ def _append(batch: Any, numbered: Numbered, errors: dict[int, Exception]) -> boo
         headers = [(encodable(name), value) for name, value in record.headers]
         added = batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
     except (KafkaError, ValueError, TypeError) as error:
-        errors[index] = _verdict(error)
+        errors[index] = verdict(record.topic, error)
         return True
     return added is not None
-
-
-def _verdict(error: Exception) -> Exception:
-    if isinstance(error, MessageSizeTooLargeError):
-        return TooLarge(f"the record is over the topic's or the producer's limit: {error}")
-    if isinstance(error, UnknownTopicOrPartitionError):
-        return TransientError(f"the topic does not exist: {error}", dependency="kafka")
-    if isinstance(error, KafkaError):
-        return TransientError(f"not acknowledged: {error!r}", dependency="kafka")
-    return PermanentError(f"not a record Kafka takes: {error}")

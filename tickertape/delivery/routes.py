@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tickertape import topics
-from tickertape.delivery.flow import Route
+from tickertape.delivery.spec import Route
 
 
 def routes(topic: str, *, retries: int = 0, rekeys: bool = False) -> dict[str, Route]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,23 @@ class FlowStatus:
     retried: int
     dead: int
     rate: float
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a flow has done since start."""
+
+    processed: int = 0
+    retried: int = 0
+    dead: int = 0
+    errors: int = 0
+    last_processed: float | None = None  # epoch seconds
+    recent: list[tuple[float, int]] = field(default_factory=list)  # (monotonic, records)
+
+    def rate(self, now: float, over_seconds: float = 60.0) -> float:
+        """Return records a second over the last minute."""
+        self.recent = [(at, n) for at, n in self.recent if at > now - over_seconds]
+        if not self.recent:
+            return 0.0
+        span = max(now - self.recent[0][0], 1.0)
+        return sum(n for _, n in self.recent) / span

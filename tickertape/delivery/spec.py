@@ -1,0 +1,60 @@
+"""What the delivery runtime is told of a flow: its topics, its agent, its bounds. No behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tickertape.delivery.outcome import Outcome, Work
+from tickertape.delivery.record import Outgoing, Record
+
+T = TypeVar("T")
+
+# Sends records; one entry each: None where the broker acknowledged it, else the error.
+Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Exception | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a topic belongs to a flow. ``base`` names the retry and dead letter topics."""
+
+    base: str
+    attempts: int = 0  # retries that records of this topic have had
+    rekeys: bool = False  # a record whose key is not its id goes once through the internal topic
+    internal: bool = False  # ours: the headers are believed
+
+
+@dataclass(frozen=True, slots=True)
+class Spec(Generic[T]):
+    """An agent and what the runtime must know of it."""
+
+    name: str
+    routes: dict[str, Route]
+    decode: Callable[[Record], T]
+    handle: Callable[[Sequence[Work[T]]], Awaitable[Sequence[Outcome]]]
+    # The part of a batch's item this flow does; None: no progress is told.
+    part: str | None = None
+    parts_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
+    batch_of: Callable[[T], str | None] = lambda _item: None
+    id_of: Callable[[T], str | None] = lambda _item: None
+    passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
+    dependencies: tuple[str, ...] = ()
+    keyed: bool = True  # False: first come, first served (with one window: in offset order)
+    # Handled at once, of small and of large records each: one is prepared while one is computed.
+    # 1: one at a time, whatever is in it.
+    windows: int = 2
+    window_records: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds and times of a flow."""
+
+    records_max: int  # in flight; at this number the flow asks for its topics to be held
+    bytes_max: int  # likewise
+    retry_delays_seconds: tuple[float, ...]  # one a level
+    retry_jitter: float  # random part added to a delay, as a fraction of it
+    group: str  # the consumer group, for the dead letters' headers
+    progress_topic: str
+    wait_seconds: float = 0.0  # longest wait to fill a window while nothing else runs
