@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CODE := .
 
 .NOTPARALLEL:
-.PHONY: help demo smoke test test-export lint types docs lock model clean
+.PHONY: help demo smoke test test-export coverage lint types docs lock model clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test: lint types model ## all checks and tests, as CI runs them
 
 test-export: $(VENV)/.dev ## the tests that need torch (5 GB, in an environment of its own)
 	$(RUN)/python -m pytest -m export
+
+coverage: $(VENV)/.dev ## which lines the unit tests do not reach; the least covered file first
+	$(RUN)/coverage run -m pytest tests/unit -q
+	$(RUN)/coverage report
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(RUN)/ruff check $(CODE)

@@ -22,7 +22,7 @@ from web.bodies import DocumentBody
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
-    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md"),
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
     *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
 )
 README_LINES_MAX = 150
