@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
+from tickertape import errors
 from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.policy import Dead, Hold, Retry, decide
-from tickertape.errors import (
-    ErrorClass,
-    InvalidRecord,
-    OutageError,
-    Rejected,
-    Timeout,
-    Undecodable,
-    classify,
-)
+from tickertape.errors import ErrorClass, TickertapeError, classify
 
 DELAYS = (1.0, 10.0)
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (InvalidRecord("id", "text", 3), ErrorClass.PERMANENT),
-        (Undecodable("no"), ErrorClass.PERMANENT),
-        (Rejected("422"), ErrorClass.PERMANENT),
-        (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), ErrorClass.PERMANENT),
-        (Timeout("slow"), ErrorClass.TRANSIENT),
-        (ConnectionResetError(), ErrorClass.TRANSIENT),
-        (OutageError("down", dependency="llm"), ErrorClass.OUTAGE),
-        (ZeroDivisionError(), ErrorClass.TRANSIENT),
-    ],
-)
-def test_every_error_has_a_class(error, expected):
+# Of each row of errors.FOREIGN, and of what has none
+FOREIGN = {
+    UnicodeError: (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), ErrorClass.PERMANENT),
+    ssl.SSLCertVerificationError: (ssl.SSLCertVerificationError("expired"), ErrorClass.PERMANENT),
+    TimeoutError: (TimeoutError(), ErrorClass.TRANSIENT),
+    ConnectionError: (ConnectionResetError(), ErrorClass.TRANSIENT),
+    OSError: (PermissionError("no"), ErrorClass.TRANSIENT),
+    MemoryError: (MemoryError(), ErrorClass.TRANSIENT),
+    Exception: (ZeroDivisionError(), ErrorClass.TRANSIENT),
+}
+# Of each class of ours: the branch of the tree that it is on
+BRANCHES = {
+    errors.StartError: ErrorClass.TRANSIENT,
+    errors.PermanentError: ErrorClass.PERMANENT,
+    errors.TransientError: ErrorClass.TRANSIENT,
+    errors.OutageError: ErrorClass.OUTAGE,
+}
+
+
+def ours(error: type[TickertapeError] = TickertapeError) -> list[type[TickertapeError]]:
+    return [error, *(each for child in error.__subclasses__() for each in ours(child))]
+
+
+@pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: kind.__name__)
+def test_every_foreign_error_has_a_class(kind):
+    error, expected = FOREIGN[kind]
+    assert isinstance(error, kind)
     assert classify(error) is expected
+
+
+def test_no_row_of_the_table_is_left_out_or_hidden_by_one_above_it():
+    kinds = [kind for kind, _ in errors.FOREIGN]
+    assert {*kinds, Exception} == set(FOREIGN)
+    for number, kind in enumerate(kinds):
+        assert not issubclass(kind, tuple(kinds[:number])), f"{kind} is never reached"
+
+
+@pytest.mark.parametrize("kind", ours()[1:], ids=lambda kind: kind.__name__)
+def test_every_error_of_ours_has_the_class_of_its_branch(kind):
+    found = {branch for base, branch in BRANCHES.items() if issubclass(kind, base)}
+    (expected,) = found or {ErrorClass.TRANSIENT}  # right below the root
+    assert classify(kind.__new__(kind)) is expected
+
+
+def test_the_tree_that_is_drawn_is_the_tree():
+    drawn = {line.strip(" |+-`").partition(" ")[0] for line in (errors.__doc__ or "").splitlines()}
+    assert {kind.__name__ for kind in ours() if kind.__module__ == errors.__name__} <= drawn
 
 
 def test_permanent_is_dead_at_once():
