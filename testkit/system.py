@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from testkit.broker import Broker, free_port, topic_settings, unique, worker_env
@@ -230,13 +230,27 @@ class System:
 
     async def committed(self, topic: str) -> int:
         """Return the sum of what the workers' group has committed of a topic."""
+        return sum((await self.offsets(topic)).values())
+
+    async def offsets(self, topic: str) -> dict[TopicPartition, int]:
+        """Return what the workers' group has committed of each partition; 0 where nothing."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
         await admin.start()
         try:
             found = await admin.list_consumer_group_offsets(self.settings.app_id)
         finally:
             await admin.close()
-        return sum(max(at.offset, 0) for tp, at in found.items() if tp.topic == topic)
+        return {tp: max(0, at.offset) for tp, at in found.items() if tp.topic == topic}
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Return how many records each partition of a topic has had."""
+        consumer = Consumer(topic, bootstrap_servers=self.broker.bootstrap)
+        await consumer.start()
+        try:
+            found: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+            return found
+        finally:
+            await consumer.stop()
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
         """Return the JSON values of a topic."""
