@@ -140,6 +140,25 @@ async def test_a_model_that_only_thinks_is_an_error_that_says_what_to_do() -> No
         await llm.stop()
 
 
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_model_that_thinks_in_a_small_context_is_not_asked_for_more(tells: bool) -> None:
+    async with LlmDouble(max_model_len=2000, tells_models=tells) as double:
+        llm = opened(double)
+        double.answer = "<think>" + "Hm. " * 300 + f"</think> {WHOLE}"
+        assert (await llm.summarize(SummaryRequest("1", REPORT))).text == WHOLE
+        assert all(REPORT in seen.prompt for seen in double.requests)  # never in parts
+        await llm.stop()
+
+
+async def test_a_servers_own_bound_on_answers_is_not_the_prompts_fault() -> None:
+    async with LlmDouble() as double:
+        llm = opened(double)
+        double.content = completion("Revenue rose. It was $1.2 bil", "length", 60, 100)
+        assert (await llm.summarize(SummaryRequest("1", REPORT))).text == "Revenue rose."
+        assert len(double.requests) == 1
+        await llm.stop()
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -51,6 +51,7 @@ def read(content: Mapping[str, Any]) -> Completion:
         raise NoAnswer(
             f"llm: the model {how} and gave no answer: {ONLY_THINKING}",
             cut=cut,
+            prompt_tokens=counts[0],
             completion_tokens=counts[1],
         )
     if not answer:

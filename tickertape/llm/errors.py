@@ -65,11 +65,14 @@ class PromptTooLong(Rejected):
 class NoAnswer(TransientError):
     """The model thought, and gave no answer; ``cut`` where it was ended at ``max_tokens``.
 
-    ``completion_tokens`` is what the thinking took, 0 where the server does not say.
+    ``completion_tokens`` is what the thinking took; 0, as ``prompt_tokens``, where not told.
     """
 
-    def __init__(self, message: str, *, cut: bool, completion_tokens: int) -> None:
+    def __init__(
+        self, message: str, *, cut: bool, prompt_tokens: int, completion_tokens: int
+    ) -> None:
         self.cut = cut
+        self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
         super().__init__(message, dependency=DEPENDENCY)
 

@@ -129,8 +129,9 @@ class Reading:
                 self._context.silent |= error.silent
             raise
         self._count(completion)
-        if completion.cut and 0 < completion.completion_tokens < answer_tokens:
-            # vLLM gives an answer the room that the prompt left, and no error.
+        if completion.cut and self._is_full(
+            completion.prompt_tokens, completion.completion_tokens, answer_tokens
+        ):
             raise PromptTooLong("llm: no room left for the answer", context)
         return _plain(completion)
 
@@ -145,12 +146,30 @@ class Reading:
         try:
             return await self._model.complete(messages, answer_tokens)
         except NoAnswer as error:
-            if error.cut and 0 < error.completion_tokens < answer_tokens:
-                raise PromptTooLong("llm: no room left to think", self._context.tokens) from None
             if not error.cut or self._context.thinking_tokens:
                 raise
+            if self._is_full(error.prompt_tokens, error.completion_tokens, answer_tokens):
+                raise PromptTooLong("llm: no room left to think", self._context.tokens) from None
         self._context.thinking_tokens = THINKING_TOKENS
+        try:
+            return await self._model.complete(messages, answer_tokens + self._thinking_tokens())
+        except PromptTooLong as error:
+            # The context is smaller than what was asked for: half of it, then.
+            if self._context.tokens is not None or error.limit is None:
+                raise
+            self._context.tokens = error.limit
         return await self._model.complete(messages, answer_tokens + self._thinking_tokens())
+
+    def _is_full(self, prompt_tokens: int, completion_tokens: int, asked: int) -> bool:
+        """Tell whether an answer that was cut had less room than it asked for.
+
+        vLLM gives an answer the room that the prompt left, and no error. Others have a bound of
+        their own on answers, which a shorter prompt does not change.
+        """
+        if not 0 < completion_tokens < asked:
+            return False
+        context = self._context.tokens
+        return context is None or prompt_tokens + completion_tokens >= context * 0.9
 
     def _thinking_tokens(self) -> int:
         """At most half of the context, where that is known."""
