@@ -227,7 +227,8 @@ class Consumer(FaustConsumer):
 
     async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
         """Ask the broker where those of these partitions that are ours end now."""
-        ours = [tp for tp in tps if tp in self.assignment()]
+        assignment = self.assignment()
+        ours = [tp for tp in tps if tp in assignment]
         return await self._thread.ends(ours) if ours else {}
 
     async def unread(self) -> list[str]:
@@ -246,10 +247,9 @@ class Consumer(FaustConsumer):
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
         """Commit what is settled and not committed yet. Faust's goes by its own acks, which it
         has forgotten at a revoke, and waits for its producer, which sends nothing of ours."""
-        assignment = self.assignment()
-        points = {
-            TP(*tp): point for tp, point in self.app.points().items() if TP(*tp) in assignment
-        }
+        wanted = self.app.points()
+        assignment = self.assignment() if wanted else set()
+        points = {TP(*tp): point for tp, point in wanted.items() if TP(*tp) in assignment}
         if not points:
             return False
         try:

@@ -46,6 +46,9 @@ NEVER: dict[str, set[str]] = {
     "tickertape.delivery": {
         *("pipeline", "stores", "embed", "summarize", "search", "services", "batches", "broker")
     },
+    "tickertape.kafka": {
+        *("delivery", "pipeline", "stores", "embed", "summarize", "search", "services", "batches")
+    },
     "tickertape.stores": {"delivery", "embed", "summarize", "pipeline", "search", "services"},
     "tickertape.embed": {"delivery", "stores", "summarize", "pipeline", "search", "services"},
     "tickertape.summarize": {"delivery", "stores", "pipeline", "search", "services"},

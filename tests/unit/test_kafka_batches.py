@@ -10,6 +10,7 @@ from typing import Any
 import cramjam
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -208,6 +209,16 @@ def test_whatever_bytes_come_the_next_fetch_is_another(data: bytes) -> None:
     found = reader(data, 10)
     list(found)
     assert found.next_fetch_offset > 10 or not data
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("codec", [0, 1, 2])
+def test_batches_of_before_kafka_0_11(magic: int, codec: int) -> None:
+    """They may still lie on a disk."""
+    builder = LegacyRecordBatchBuilder(magic, codec, 2**20)
+    for number in range(2):
+        builder.append(number, timestamp=5, key=b"k", value=b"old %d" % number)
+    assert values(bytes(builder.build()) + one(b"new", 2)) == ([b"old 0", b"old 1", b"new"], 3)
 
 
 def test_the_checksum_is_looked_at() -> None:
