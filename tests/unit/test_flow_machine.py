@@ -21,8 +21,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tickertape.delivery import flow as flow_module
 from tickertape.delivery import headers as h
+from tickertape.delivery import settlement
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done, Failed
@@ -54,7 +54,7 @@ class Clock:
 class DeliveryMachine(RuleBasedStateMachine):
     @initialize()
     def start(self):
-        flow_module.PUBLISH_RETRY_SECONDS = 0.0
+        settlement.PUBLISH_RETRY_SECONDS = 0.0
         self.loop = asyncio.new_event_loop()
         self.clock = Clock()
         self.log: dict[int, list[Record]] = {0: [], 1: []}
