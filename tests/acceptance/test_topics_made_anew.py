@@ -88,6 +88,8 @@ async def test_no_other_topic_waits_for_one_that_is_gone(system: System) -> None
         await system.send(other, documents(10, batch, f"other-{number}"))
         async with asyncio.timeout(30):
             assert (await system.finished(worker, batch))["done"] == 10
+            while await system.committed(other) < 10 * number:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
         if number == 1:
             await system.worker()
     await worker.stop()
