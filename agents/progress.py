@@ -12,10 +12,11 @@ import structlog
 
 from agents.items import routes_of
 from models import BatchStatus
+from tables.batches import Unfoldable
 from tickertape.decode import Limits, parse
 from tickertape.delivery import progress
-from tickertape.delivery.outcome import Done, Outcome, Work
-from tickertape.delivery.progress import Delta
+from tickertape.delivery.outcome import Done, Failed, Outcome, Work
+from tickertape.delivery.progress import Delta, Forget
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec
 from tickertape.errors import InvalidRecord, OutageError
@@ -44,16 +45,24 @@ def specs(settings: Settings, apply: Apply, partition: Partition) -> list[Spec[A
         outcomes: list[Outcome] = []
         try:
             for number, group in groupby(works, key=lambda work: work.record.partition):
-                found = list(group)
                 with partition(settings.topic_batch_progress, number):
-                    outputs = apply([work.item for work in found])
-                outcomes += [Done()] * (len(found) - 1)
-                outcomes.append(Done(outputs))
+                    outcomes += folded(list(group))
         except Exception as error:
             # A retry topic would bring the delta to a worker that does not own its batch.
             log.exception("fold")
             raise OutageError(f"the table: {error!r}", dependency=TABLE) from error
         return outcomes
+
+    def folded(works: Sequence[Work[Delta]]) -> list[Outcome]:
+        """Fold; a delta that the fold cannot take stands alone at the end, and is dead."""
+        try:
+            outputs = apply([work.item for work in works])
+        except Unfoldable as error:
+            if len(works) == 1:
+                return [Failed(InvalidRecord("batch-progress", f"a delta that adds up ({error})"))]
+            middle = len(works) // 2
+            return [*folded(works[:middle]), *folded(works[middle:])]
+        return [*([Done()] * (len(works) - 1)), Done(outputs)]
 
     async def declare(works: Sequence[Work[Delta | None]]) -> list[Outcome]:
         topic = settings.topic_batch_progress
@@ -107,7 +116,8 @@ class Idle(Protocol):
     """What closing asks of the reader of batch-status."""
 
     def idle(self, seconds: float, repeats_seconds: float) -> list[dict[str, Any]]: ...
-    def expired(self, hours: float) -> list[str]: ...
+    def expired(self, hours: float) -> list[dict[str, Any]]: ...
+    def surplus(self) -> list[dict[str, Any]]: ...
     def overwritten(self) -> list[str]: ...
 
 
@@ -136,7 +146,12 @@ def closings(settings: Settings, reader: Idle) -> Iterator[Outgoing]:
     repeats = min(REPEATS_SECONDS, settings.batch_idle_seconds)
     for batch in reader.idle(settings.batch_idle_seconds, repeats):
         yield progress.encode(topic, Delta(batch["batch_id"], close=batch["last"]))
-    for batch_id in reader.expired(settings.batch_retention_hours):
-        yield progress.encode(topic, Delta(batch_id, forget=True))
+    idle_ms = round(settings.batch_retention_hours * 3_600_000)
+    for batch in reader.expired(settings.batch_retention_hours):
+        yield progress.encode(
+            topic, Delta(batch["batch_id"], forget=Forget(batch["last"], idle_ms))
+        )
+    for batch in reader.surplus():
+        yield progress.encode(topic, Delta(batch["batch_id"], forget=Forget(batch["last"])))
     for batch_id in reader.overwritten():
         yield progress.encode(topic, Delta(batch_id, refresh=True))

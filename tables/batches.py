@@ -77,6 +77,10 @@ def declare(app: Any) -> Any:
     return app.tables.add(BatchTable(app, name=NAME, help="Where every batch stands."))
 
 
+class Unfoldable(Exception):
+    """The fold cannot take one of these deltas."""
+
+
 class Buffered:
     """Cells over the table: reads see what was set, and each key is written once at the end."""
 
@@ -107,10 +111,16 @@ class Buffered:
 def apply(table: Any, deltas: Sequence[Delta], topic: str) -> list[Outgoing]:
     """Fold the deltas into the table; return the records to publish: its changelog, batch-status.
 
+    Raises:
+        Unfoldable: a delta is at fault, and nothing was written.
+
     To be called inside `worker.table_partition`.
     """
     cells = Buffered(table)
-    states = fold(cells, deltas)
+    try:
+        states = fold(cells, deltas)
+    except Exception as error:
+        raise Unfoldable(f"{type(error).__name__}: {error}") from error
     cells.write()
     statuses = [_status(topic, batch_id, state) for batch_id, state in states.items()]
     return [*table.take_changes(), *statuses]

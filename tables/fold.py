@@ -20,6 +20,7 @@ from tickertape.delivery.outcome import State
 from tickertape.delivery.progress import Delta, Entry
 from tickertape.ranges import Ranges
 
+SEPARATOR = "\x1f"
 SHARD_OFFSETS = 16_384  # 8k runs a part at worst: below Kafka's default of 1 MB a message
 
 Json = dict[str, Any]
@@ -54,23 +55,26 @@ class Counts:
 def fold(cells: Cells, deltas: Iterable[Delta]) -> dict[str, Json | None]:
     """Apply the deltas, in order; return batch-status values of the batches they touched.
 
-    A value of None says that the batch was forgotten.
+    A value of None says that the batch is unknown: it was forgotten.
     """
     touched: dict[str, Json | None] = {}
     for delta in deltas:
-        known = cells.get(delta.batch_id)
+        known = cells.get(_key(delta.batch_id))
         if delta.refresh:
             if known is not None:
                 _rewrite(cells, known)
                 touched[delta.batch_id] = status(known)
+            else:
+                touched[delta.batch_id] = None
+            continue
+        if delta.forget is not None:
+            if known is None or _may_forget(known, delta):
+                _forget(cells, known or _new(delta))
+                touched[delta.batch_id] = None
             continue
         batch = known or _new(delta)
-        if delta.forget:
-            _forget(cells, batch)
-            touched[delta.batch_id] = None
-            continue
         batch = _apply(cells, dict(batch), delta)
-        cells.set(delta.batch_id, batch)
+        cells.set(_key(delta.batch_id), batch)
         touched[delta.batch_id] = status(batch)
     return touched
 
@@ -90,17 +94,18 @@ def status(batch: Mapping[str, Any]) -> Json:
         repeated = settled and closed and counts.seen + counts.repeats >= declared
         complete = (finished >= declared and settled) or repeated
     total = counts.seen if declared is None and complete else declared
+    if declared is not None:
+        total = max(declared, counts.seen)  # more came than were declared: what came counts
     if complete:
         state = "failed" if counts.dead else "completed"
     else:
         state = "queued" if not counts.seen else "processing"
-    message = f"{counts.dead} of {total} documents are dead letters" if counts.dead else None
     return {
         "batch_id": batch["batch_id"],
         "status": state,
         "total_documents": total,
         "processed_documents": finished,
-        "error_message": message,
+        "error_message": _message(counts, declared, total),
         "timestamp": batch["last"],
         "done": counts.done,
         "unchanged": counts.unchanged,
@@ -111,6 +116,38 @@ def status(batch: Mapping[str, Any]) -> Json:
         "started": batch["first"],
         "at": batch["at"],
     }
+
+
+def _message(counts: Counts, declared: int | None, total: int | None) -> str | None:
+    said = []
+    if counts.dead:
+        of = "" if total is None else f" of {total}"
+        one = counts.dead == 1
+        noun = "document" if (total if total is not None else counts.dead) == 1 else "documents"
+        what = "is a dead letter" if one else "are dead letters"
+        said.append(f"{counts.dead}{of} {noun} {what}")
+    if declared is not None and counts.seen > declared:
+        said.append(f"{counts.seen} came, {declared} were declared")
+    return "; ".join(said) or None
+
+
+def _key(batch_id: str) -> str:
+    """The key of a batch. Shards' keys have one separator: one in an id is doubled."""
+    return batch_id.replace(SEPARATOR, SEPARATOR * 2)
+
+
+def _shard_key(batch_id: str, name: str) -> str:
+    """The key of a shard. Its name begins with a topic's, so with no separator."""
+    return f"{_key(batch_id)}{SEPARATOR}{name}"
+
+
+def _may_forget(batch: Json, delta: Delta) -> bool:
+    """Go by the broker's clock, on both sides: a worker's may be days ahead."""
+    forget = delta.forget
+    assert forget is not None
+    if batch["last"] > forget.last:
+        return False
+    return forget.idle_ms is None or delta.timestamp_ms - batch["last"] >= forget.idle_ms
 
 
 def _new(delta: Delta) -> Json:
@@ -137,7 +174,7 @@ def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
     for entry in delta.entries:
         for block, offsets in _blocks(entry.offsets):
             name = f"{entry.topic}/{entry.partition}/{block}"
-            key = f"{delta.batch_id}\x1f{name}"
+            key = _shard_key(delta.batch_id, name)
             shard = _move(cells.get(key) or {}, entry, offsets)
             shard["at"] = max(shard.get("at", 0), delta.offset)
             cells.set(key, shard)
@@ -148,15 +185,15 @@ def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
 
 def _rewrite(cells: Cells, batch: Json) -> None:
     for name in batch["shards"]:
-        key = f"{batch['batch_id']}\x1f{name}"
+        key = _shard_key(batch["batch_id"], name)
         cells.set(key, cells.get(key))
-    cells.set(batch["batch_id"], batch)
+    cells.set(_key(batch["batch_id"]), batch)
 
 
 def _forget(cells: Cells, batch: Json) -> None:
     for name in batch["shards"]:
-        cells.set(f"{batch['batch_id']}\x1f{name}", None)
-    cells.set(batch["batch_id"], None)
+        cells.set(_shard_key(batch["batch_id"], name), None)
+    cells.set(_key(batch["batch_id"]), None)
 
 
 def _blocks(offsets: Ranges) -> Iterable[tuple[int, Ranges]]:

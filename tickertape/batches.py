@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -24,19 +25,27 @@ from tickertape.settings import Settings
 
 FETCH_WAIT_MS = 5000  # data ends the wait
 BATCHES_MAX = 20_000
+FORGET_MAX = 1_000  # named at a time
 FINISHED = frozenset({"completed", "failed"})
 STATUSES = FINISHED | {"queued", "processing"}
 TOTALS = ("total_documents", "processed_documents")
+DECLARED = ("status", "total_documents", "timestamp")
 COUNTS = ("done", "unchanged", "retrying", "dead", "seen", "repeats")
 
 log = structlog.get_logger("tickertape.batches")
 
 
 class BatchReader:
-    """Keeps the newest `BATCHES_MAX` batches in memory."""
+    """Keeps all batches that are not forgotten; `surplus` says which should be, over `BATCHES_MAX`.
 
-    def __init__(self, settings: Settings) -> None:
+    No decision goes by this worker's clock, which may jump by days: idleness is measured by
+    ``clock`` (monotonic, seconds), and what seems old is only named, for the owner to judge.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self._heard: dict[str, float] = {}  # when each batch last changed, by the clock
         self._batches: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._overwritten: set[str] = set()
         self._changed = asyncio.Event()
@@ -71,20 +80,32 @@ class BatchReader:
     def idle(self, seconds: float, repeats_seconds: float) -> list[dict[str, Any]]:
         """Return unfinished batches that a close may finish (see `tables.fold`): those that heard
         nothing for so long and have no total, or reach it with their repeats."""
-        now = time.time() * 1000
+        now = self._clock()
         return [
             batch
-            for batch in self._batches.values()
+            for batch_id, batch in self._batches.items()
             if batch["status"] not in FINISHED
             and batch["seen"]
             and _closable(batch)
-            and now - batch["last"] > 1000 * (repeats_seconds if batch["repeats"] else seconds)
+            and now - self._heard[batch_id] > (repeats_seconds if batch["repeats"] else seconds)
         ]
 
-    def expired(self, hours: float) -> list[str]:
-        """Return batches that heard nothing for so long."""
+    def expired(self, hours: float) -> list[dict[str, Any]]:
+        """Return batches that heard nothing for so long, as it seems here; the owner goes by the
+        broker's time (see `tables.fold`)."""
         oldest = (time.time() - hours * 3600) * 1000
-        return [id for id, batch in self._batches.items() if batch["last"] < oldest]
+        old = (batch for batch in self._batches.values() if batch["last"] < oldest)
+        return list(islice(old, FORGET_MAX))
+
+    def surplus(self) -> list[dict[str, Any]]:
+        """Return those that are too many: the finished ones that heard nothing for longest, and
+        open ones only where all are open."""
+        count = len(self._batches) - BATCHES_MAX
+        if count <= 0:
+            return []
+        finished = [b for b in self._batches.values() if b["status"] in FINISHED]
+        still_open = (b for b in self._batches.values() if b["status"] not in FINISHED)
+        return list(islice(chain(finished, still_open), min(count, FORGET_MAX)))
 
     def overwritten(self) -> list[str]:
         """Return batches whose newest status was followed by an older one: of a worker that was
@@ -136,33 +157,48 @@ class BatchReader:
             await consumer.stop()
 
     def _take(self, message: Any) -> None:
-        batch_id = (message.key or b"").decode("utf-8", "replace")
+        key = (message.key or b"").decode("utf-8", "replace")
         if message.value is None:
-            self._batches.pop(batch_id, None)
-        else:
-            try:
-                value = orjson.loads(message.value)
-                own = h.last(message.headers, h.OWN) is not None
-            except ValueError:
-                return
-            if not isinstance(value, dict) or not _is_status(value.get("status")):
-                return
-            batch_id = batch_id or str(value.get("batch_id", ""))
-            known = self._batches.get(batch_id)
-            if not own and known is not None:
-                return  # a producer's declaration: the owner of the batch answers it
-            if known is not None and (_count(value.get("at")) or 0) < (
-                _count(known.get("at")) or 0
-            ):
-                self._overwritten.add(batch_id)
-                return
-            self._overwritten.discard(batch_id)
-            self._batches[batch_id] = _state(batch_id, value, message.timestamp)
-            self._batches.move_to_end(batch_id)
-            while len(self._batches) > BATCHES_MAX:
-                self._batches.popitem(last=False)
+            self._forget(key)
+        elif (found := _read(message)) is not None:
+            value, own = found
+            self._set(key, value, own, message.timestamp)
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _forget(self, batch_id: str) -> None:
+        self._batches.pop(batch_id, None)
+        self._heard.pop(batch_id, None)
+        self._overwritten.discard(batch_id)
+
+    def _set(self, key: str, value: dict[str, Any], own: bool, timestamp_ms: int) -> None:
+        if own:
+            batch_id = key or str(value.get("batch_id", ""))
+        else:
+            # A producer's record declares a batch, at most, and only its owner says more of it.
+            batch_id = str(value.get("batch_id") or key)
+            if value["status"] != "queued" or batch_id in self._batches:
+                return
+            value = {name: value[name] for name in DECLARED if name in value}
+        known = self._batches.get(batch_id)
+        if known is not None and (_count(value.get("at")) or 0) < (_count(known.get("at")) or 0):
+            self._overwritten.add(batch_id)
+            return
+        self._overwritten.discard(batch_id)
+        self._batches[batch_id] = _state(batch_id, value, timestamp_ms)
+        self._batches.move_to_end(batch_id)
+        self._heard[batch_id] = self._clock()
+
+
+def _read(message: Any) -> tuple[dict[str, Any], bool] | None:
+    """Return a status, and whether it is ours; None for what is none."""
+    try:
+        value = orjson.loads(message.value)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not _is_status(value.get("status")):
+        return None
+    return value, h.last(message.headers, h.OWN) is not None
 
 
 def _is_status(value: Any) -> bool:

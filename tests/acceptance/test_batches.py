@@ -45,7 +45,7 @@ async def test_declared_late_never_too_low_and_repeated(system: System):
         total_documents=9,
         processed_documents=9,
         dead=1,
-        error_message="1 of 9 documents are dead letters",
+        error_message="1 of 9 documents is a dead letter",
     )
 
     await system.declare(2, "low")

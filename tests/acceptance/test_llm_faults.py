@@ -80,7 +80,7 @@ async def test_a_second_failure_waits_on_the_second_level_and_a_third_is_a_dead_
     await system.send(topic, documents(1, batch, "always"))
     state = await system.finished(worker, batch)
     assert (state["status"], state["done"], state["dead"]) == ("failed", 0, 1)
-    assert state["error_message"] == "1 of 1 documents are dead letters"
+    assert state["error_message"] == "1 of 1 document is a dead letter"
 
     (letter,) = await system.dead(requests)
     headers = text(letter)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tables.batches import BatchTable, apply
-from tickertape.delivery.progress import Delta
+from tickertape.delivery.progress import Delta, Forget
 from worker import table_partition
 
 
@@ -52,5 +52,5 @@ def test_what_is_written_is_among_what_the_flow_confirms(table):
     assert orjson.loads(made[0].key) == "b"
     assert orjson.loads(made[0].value) == table.data["b"]
     with table_partition("progress", 3):
-        again = apply(table, [Delta("b", forget=True, offset=8)], "batch-status")
+        again = apply(table, [Delta("b", forget=Forget(1000), offset=8)], "batch-status")
     assert (again[0].key, again[0].value) == (made[0].key, None)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tables.fold import SHARD_OFFSETS, fold
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
-from tickertape.delivery.progress import Delta, Entry, Event
+from tickertape.delivery.progress import Delta, Entry, Event, Forget
 from tickertape.documents import Origin
+from tickertape.errors import InvalidRecord
 from tickertape.ranges import Ranges
 
 STORE = ("store",)
@@ -59,7 +60,7 @@ def test_either_part_may_be_the_one_that_fails():
     stored = moved(State.DONE, 0, parts=BOTH)
     failed = state_of(declared(1), stored, moved(State.DEAD, 0, part="summary", parts=BOTH))
     assert (failed["status"], failed["dead"], failed["done"]) == ("failed", 1, 0)
-    assert failed["error_message"] == "1 of 1 documents are dead letters"
+    assert failed["error_message"] == "1 of 1 document is a dead letter"
 
 
 def test_a_replay_moves_dead_to_done_and_the_batch_to_completed():
@@ -92,10 +93,123 @@ def test_a_repeated_document_counts_once_and_completes_when_quiet():
     assert (quiet["status"], quiet["done"], quiet["repeats"]) == ("completed", 1, 1)
 
 
+def forget(last, idle_ms=None, at=0):
+    return Delta("b", forget=Forget(last, idle_ms), timestamp_ms=at)
+
+
 def test_a_batch_is_forgotten_whole():
     cells = Cells()
-    assert fold(cells, [moved(State.DONE, 0, 70_000), Delta("b", forget=True)])["b"] is None
+    assert fold(cells, [moved(State.DONE, 0, 70_000, at=1), forget(1)])["b"] is None
     assert not cells
+    assert fold(cells, [forget(1)]) == {"b": None}, "so that readers of an old status hear it too"
+
+
+def test_a_batch_that_moved_since_is_not_forgotten():
+    cells = Cells()
+    assert fold(cells, [moved(State.DONE, 0, at=7), forget(6)])["b"] is not None
+    assert cells
+
+
+def test_age_is_what_the_broker_says_on_both_sides():
+    day = 86_400_000
+    cells = Cells()
+    fold(cells, [moved(State.DONE, 0, at=1000)])
+    # A worker whose clock is nine days ahead takes the batch for old; the broker's stamp does not.
+    assert fold(cells, [forget(1000, 7 * day, at=2000)]) == {}
+    assert fold(cells, [forget(1000, 7 * day, at=1000 + 7 * day)]) == {"b": None}
+
+
+def test_no_id_of_a_batch_is_the_key_of_another_ones_shard():
+    cells = Cells()
+    for id in ("b", "b\x1ft/0/0", "b\x1f", "b\x1f\x1ft/0/0"):
+        entry = Entry("t", 0, "store", STORE, State.DONE, 0, Ranges.of([0]))
+        assert fold(cells, [Delta(id, (entry,), timestamp_ms=1)])[id]["done"] == 1
+    assert len(cells) == 8
+    for id in ("b", "b\x1ft/0/0", "b\x1f", "b\x1f\x1ft/0/0"):
+        refreshed = fold(cells, [Delta(id, refresh=True)])[id]
+        assert (refreshed["batch_id"], refreshed["seen"]) == (id, 1)
+    fold(cells, [forget(1)])
+    assert len(cells) == 6
+
+
+def test_keys_of_ids_without_a_separator_are_as_they_were():
+    cells = Cells()
+    fold(cells, [moved(State.DONE, 3)])
+    assert set(cells) == {"b", "b\x1ft/0/0"}
+
+
+def dead(count, *, total=None, closed=False):
+    deltas = [moved(State.DEAD, *range(count), at=1), moved(State.DONE, 1000, at=1)]
+    if total is not None:
+        deltas.append(declared(total, at=1))
+    if closed:
+        deltas.append(Delta("b", close=1))
+    return state_of(*deltas)["error_message"]
+
+
+def test_the_message_says_how_many_are_dead_and_of_how_many_where_that_is_known():
+    assert dead(1) == "1 document is a dead letter"
+    assert dead(12) == "12 documents are dead letters"
+    assert dead(1, closed=True) == "1 of 2 documents is a dead letter"
+    assert dead(2, total=40) == "2 of 40 documents are dead letters"
+    assert state_of(declared(1), moved(State.DEAD, 0))["error_message"] == (
+        "1 of 1 document is a dead letter"
+    )
+
+
+def test_more_than_were_declared_are_counted_and_said():
+    state = state_of(declared(1), moved(State.DONE, 0, 1, 2))
+    assert (state["status"], state["total_documents"], state["done"]) == ("completed", 3, 3)
+    assert state["error_message"] == "3 came, 1 were declared"
+    open_ = state_of(declared(1), moved(State.DONE, 0, 1), moved(State.RETRYING, 2))
+    assert (open_["status"], open_["total_documents"]) == ("processing", 3)
+
+
+ODD = st.sampled_from(
+    ["b", "c", "", "b\x1ft/0/0", "b\x1f", "\x00", "\ud800", "x" * 300_000, 7, 1.5]
+)
+RUN = st.lists(st.one_of(st.integers(-2, 40), st.just(2**64), st.none(), st.text()), max_size=3)
+ITEM = st.tuples(
+    st.one_of(st.sampled_from(["t", "t\x1f0", "", "u"]), st.integers()),
+    st.one_of(st.integers(-1, 2), st.booleans(), st.floats()),
+    st.sampled_from(["store", "summary", "at", "parts", "\x1f", 3]),
+    st.lists(st.sampled_from(["store", "summary", "at", "parts"]), max_size=3),
+    st.sampled_from(["done", "unchanged", "repeat", "retrying", "dead", "no", None]),
+    st.one_of(st.integers(-1, 3), st.text()),
+    st.lists(RUN, max_size=3),
+)
+HOSTILE = st.fixed_dictionaries(
+    {"batch_id": ODD},
+    optional={
+        "items": st.lists(ITEM, max_size=3),
+        "declared": st.booleans(),
+        "total": st.one_of(st.integers(-1, 50), st.booleans(), st.floats(), st.just(2**70)),
+        "close": st.one_of(st.integers(-1, 50), st.text()),
+        "forget": st.one_of(st.booleans(), st.lists(st.one_of(st.none(), st.integers(-1, 50)))),
+        "refresh": st.booleans(),
+    },
+)
+
+
+@given(st.lists(st.tuples(HOSTILE, st.integers(0, 60)), max_size=12))
+def test_whatever_stands_on_the_topic_is_refused_or_folded_and_hurts_no_other_batch(values):
+    """Beside it a batch of two documents counts as ever."""
+    cells = Cells()
+    mine = (Entry("t", 0, "store", STORE, State.DONE, 0, Ranges.of([0])), "mine")
+    fold(cells, [Delta(mine[1], (mine[0],), timestamp_ms=100)])
+    for offset, (value, at) in enumerate(values):
+        try:
+            delta = progress.decode(value, at, offset)
+        except (InvalidRecord, KeyError, TypeError, ValueError):
+            continue
+        for id, state in fold(cells, [delta]).items():
+            assert id == delta.batch_id
+            if state is not None:
+                assert state["processed_documents"] <= state["seen"]
+                assert state["done"] + state["dead"] == state["processed_documents"]
+    second = Entry("t", 0, "store", STORE, State.DONE, 0, Ranges.of([1]))
+    done = fold(cells, [Delta(mine[1], (second,), total=2, declared=True, timestamp_ms=100)])
+    assert (done["mine"]["status"], done["mine"]["done"]) == ("completed", 2)
 
 
 def test_deltas_survive_the_wire():
@@ -195,7 +309,7 @@ def test_a_refresh_writes_every_value_again_and_changes_nothing():
     cells.set = lambda key, value: (written.append(key), original(key, value))
     assert fold(cells, [Delta("b", refresh=True)])["b"] == before
     assert sorted(written) == sorted(cells)
-    assert fold(cells, [Delta("unknown", refresh=True)]) == {}
+    assert fold(cells, [Delta("unknown", refresh=True)]) == {"unknown": None}
 
 
 def test_every_value_says_which_delta_was_the_last():

@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from agents import progress as agent
+from tables.batches import Unfoldable
 from tables.fold import fold
 from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import Done, State, Work
-from tickertape.delivery.progress import Delta, Event
+from tickertape.delivery.progress import Delta, Event, Forget
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.documents import Origin
 from tickertape.errors import InvalidRecord, OutageError, Undecodable
@@ -51,6 +52,7 @@ class Table:
         self.cells: dict[str, Any] = {}
         self.entered: list[tuple[str, int]] = []
         self.error: Exception | None = None
+        self.unfoldable: str | None = None
 
     def get(self, key):
         return self.cells.get(key)
@@ -61,6 +63,8 @@ class Table:
     def apply(self, deltas):
         if self.error is not None:
             raise self.error
+        if self.unfoldable in {delta.batch_id for delta in deltas}:
+            raise Unfoldable("it does not add up")
         return [Outgoing("out", id.encode(), None) for id in fold(self, deltas)]
 
     @contextmanager
@@ -152,6 +156,17 @@ async def test_a_table_that_fails_holds_the_flow_and_loses_no_delta():
     assert caught.value.dependency == agent.TABLE
 
 
+async def test_a_delta_that_the_fold_cannot_take_is_dead_alone():
+    table = Table()
+    table.unfoldable = "bad"
+    works = [delta(moved(name, State.DONE, 1), offset=n) for n, name in enumerate("ab")]
+    works.insert(1, delta(moved("bad", State.DONE, 1), offset=9))
+    first, bad, last = await table.handle("progress")(works)
+    assert [out.key for out in first.outputs] == [b"a"]
+    assert [out.key for out in last.outputs] == [b"b"]
+    assert isinstance(bad.error, InvalidRecord)
+
+
 class Reader:
     """What the reader of batch-status knows now."""
 
@@ -163,7 +178,10 @@ class Reader:
 
     def expired(self, hours):
         self.asked += (hours,)
-        return ["old"]
+        return [{"batch_id": "old", "last": 5}]
+
+    def surplus(self):
+        return [{"batch_id": "too many", "last": 6}]
 
     def overwritten(self):
         return ["zombie's"]
@@ -174,7 +192,8 @@ def test_quiet_batches_are_closed_old_ones_forgotten_overwritten_ones_written_ag
     found = [delta(sent).item for sent in agent.closings(SETTINGS, reader)]
     assert found == [
         Delta("quiet", close=1234),
-        Delta("old", forget=True),
+        Delta("old", forget=Forget(5, 7_200_000)),
+        Delta("too many", forget=Forget(6)),
         Delta("zombie's", refresh=True),
     ]
     assert reader.asked == (60, 30, 2)

@@ -6,6 +6,7 @@ replay speak of the same item. A document that is stored *and* summarised has tw
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,17 @@ from typing import Any
 
 import orjson
 
+from tickertape import values
 from tickertape.delivery import headers as h
 from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.documents import Origin
+from tickertape.errors import InvalidRecord
 from tickertape.ranges import Ranges
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's, of a topic
+PARTS_MAX = 8
+OFFSETS_MAX = 2**24  # of one entry; a window's are a few hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """A batch may be forgotten, if nothing was heard of it after ``last`` (epoch ms, the broker's),
+    and not for ``idle_ms`` by the broker's clock; None: at once, there are too many."""
+
+    last: int
+    idle_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """What a batch-progress record says: items that moved, a total declared, or an idle close.
 
@@ -57,7 +73,7 @@ class Delta:
     total: int | None = None
     declared: bool = False
     close: int | None = None
-    forget: bool = False
+    forget: Forget | None = None
     refresh: bool = False  # write again what a worker that was taken for dead overwrote
     timestamp_ms: int = field(default=0, compare=False)  # Kafka's, of the delta record
     offset: int = field(default=0, compare=False)  # of the delta record
@@ -111,26 +127,58 @@ def encode(topic: str, delta: Delta) -> Outgoing:
         value["total"] = delta.total
     if delta.close is not None:
         value["close"] = delta.close
-    if delta.forget:
-        value["forget"] = True
+    if delta.forget is not None:
+        value["forget"] = [delta.forget.last, delta.forget.idle_ms]
     if delta.refresh:
         value["refresh"] = True
     return Outgoing(topic, delta.batch_id.encode(), orjson.dumps(value))
 
 
 def decode(value: Mapping[str, Any], timestamp_ms: int, offset: int) -> Delta:
-    """Read what `encode` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    """Read what `encode` wrote.
+
+    Raises:
+        InvalidRecord, KeyError, TypeError, ValueError: for anything else. What the fold is given
+            is bounded, so that no record can keep it busy.
+    """
+    batch_id = values.identifier("batch_id", value["batch_id"])
+    if batch_id is None:
+        raise InvalidRecord("batch_id", "a non-empty string")
+    forget = value.get("forget")
     return Delta(
-        batch_id=str(value["batch_id"]),
-        entries=tuple(
-            Entry(topic, partition, part, tuple(parts), State(state), epoch, Ranges(offsets))
-            for topic, partition, part, parts, state, epoch, offsets in value.get("items", ())
-        ),
-        total=value.get("total"),
+        batch_id=batch_id,
+        entries=tuple(_entry(*entry) for entry in value.get("items", ())),
+        total=values.integer("total", value.get("total")),
         declared=bool(value.get("declared")),
-        close=value.get("close"),
-        forget=bool(value.get("forget")),
+        close=values.integer("close", value.get("close")),
+        # `true`, as it was before, does not say what was seen: it is said again
+        forget=_forget(*forget) if isinstance(forget, list) else None,
         refresh=bool(value.get("refresh")),
         timestamp_ms=timestamp_ms,
         offset=offset,
     )
+
+
+def _entry(
+    topic: str, partition: int, part: str, parts: list[str], state: str, epoch: int, offsets: Any
+) -> Entry:
+    names = [topic, part, *parts]
+    if not parts or part not in parts or len(parts) > PARTS_MAX:
+        raise ValueError(f"parts: expected some that have {part!r} among them, got {parts!r}")
+    if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+        raise ValueError(f"items: expected names as topics have, got {names!r}")
+    runs = Ranges((_whole(start), _whole(end)) for start, end in offsets)
+    if len(runs) > OFFSETS_MAX:
+        raise ValueError(f"items: expected at most {OFFSETS_MAX} offsets, got {len(runs)}")
+    return Entry(topic, _whole(partition), part, tuple(parts), State(state), _whole(epoch), runs)
+
+
+def _forget(last: int, idle_ms: int | None) -> Forget:
+    return Forget(_whole(last), None if idle_ms is None else _whole(idle_ms))
+
+
+def _whole(value: Any) -> int:
+    found = values.integer("items", value)
+    if found is None:
+        raise ValueError("items: expected an integer of at least 0")
+    return found
