@@ -113,7 +113,7 @@ def test_a_killed_worker_neither_takes_it_along_nor_holds_it(own: EmbeddedBroker
     broker = said(one)
     assert said(two) == broker
     one.kill()
-    one.wait()
+    one.communicate()
     assert own.status().state == "running"
     assert own.status().users == [two.pid]
     end(two)
