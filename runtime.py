@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from tickertape import kafka_admin, metrics
+from tickertape import kafka_admin, metrics, topics
 from tickertape.background import spawn
 from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
@@ -20,7 +20,7 @@ from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.retries import RetryReader
-from tickertape.delivery.spec import Limits, Spec
+from tickertape.delivery.spec import Limits, Route, Spec
 from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
@@ -84,8 +84,8 @@ class Worker:
         )
         flow = Flow(spec, limits, self.publisher.send, self.breakers)
         self._flows.append(flow)
-        topics = [topic for topic, route in spec.routes.items() if not route.attempts]
-        self.app.run_flow(flow, topics)
+        own = [topic for topic, route in spec.routes.items() if not route.attempts]
+        self.app.run_flow(flow, own)
 
     # Open and close
 
@@ -101,6 +101,8 @@ class Worker:
         stores = open_stores(settings)
         report = await kafka_admin.ensure(settings.bootstrap, kafka_admin.wanted(settings))
         report.raise_for_errors()
+        for base, level in await kafka_admin.left_over(settings.bootstrap, settings):
+            self._read_too(base, level)
         await kafka_admin.wait_for_groups(settings.bootstrap, settings.app_id)
         for store in stores:
             await store.start()
@@ -132,6 +134,15 @@ class Worker:
             summaries=summarizer.name,
             brokers=settings.bootstrap,
         )
+
+    def _read_too(self, base: str, level: int) -> None:
+        """Read a retry topic of a level that the settings have no more: its records would wait
+        there until they expire, and their batches for them."""
+        topic = topics.retry(base, level)
+        for flow in self._flows:
+            if any(route.base == base for route in flow.spec.routes.values()):
+                flow.spec.routes[topic] = Route(base, attempts=level + 1, internal=True)
+                log.info("left_over", topic=topic, flow=flow.spec.name)
 
     async def start(self) -> None:
         """Start producing, reading batches, holding, pinging. Retries start with consumption."""
@@ -200,6 +211,8 @@ class Worker:
             found["tables"] = "recovering from the changelog"
         if not self.batches.caught_up:
             found["batches"] = "reading batch-status"
+        if self._retries is not None and self._retries.down:
+            found["retries"] = self._retries.down
         for breaker in self.breakers.opened():
             found[breaker.name] = breaker.reason
         return found

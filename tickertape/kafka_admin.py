@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from tickertape import topics
 from tickertape.errors import BrokerError
+from tickertape.flows import FLOWS
 from tickertape.settings import Settings
 from tickertape.topics import Topic
 
@@ -21,6 +22,7 @@ CONNECT_SECONDS_MAX = 8.0
 REQUEST_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
 REPLICAS_MAX = 3
+LEVELS_MAX = 32  # of retries that are looked for
 TOPIC_ALREADY_EXISTS = 36
 # Where the broker's value is no use to us: records mixed up by a producer's clock, a compacted
 # topic that grows for ever, or one that loses its keys.
@@ -144,6 +146,25 @@ async def check(bootstrap: str, wanted: Sequence[Topic]) -> list[Difference]:
                 breaks = key in BREAKING_CONFIG or _smaller(key, actual, value)
                 different.append(Difference(topic.name, key, value, actual, breaks=breaks))
     return different
+
+
+async def left_over(bootstrap: str, settings: Settings) -> list[tuple[str, int]]:
+    """Return (topic, level) of retry topics of levels that the settings had once, and no more.
+    What waits there is still read.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or stop answering.
+    """
+    async with _admin(bootstrap) as admin:
+        found = await _partitions(admin)
+    levels = len(settings.retry_delays_seconds)
+    bases = [flow.topic(settings) for flow in FLOWS if flow.retries]
+    return [
+        (base, level)
+        for base in bases
+        for level in range(levels, LEVELS_MAX)
+        if topics.retry(base, level) in found
+    ]
 
 
 async def wait_for_groups(bootstrap: str, group: str) -> None:

@@ -20,7 +20,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Record
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.routes import routes
-from tickertape.delivery.spec import Limits, Spec
+from tickertape.delivery.spec import Limits, Route, Spec
 from tickertape.settings import Settings
 
 SECONDS_MAX = 60.0  # a bound for a test that hangs, never an expectation
@@ -251,3 +251,31 @@ async def test_a_retry_topic_made_anew_is_read_from_its_beginning(broker, side, 
     await until(lambda: wanted <= set(one.values))
     await one.stop()
     assert await committed(one, 0) == [10, 10]
+
+
+async def test_a_reader_whose_consumer_dies_makes_another_and_says_so_meanwhile(side, producer):
+    one = await side(SHORT)
+    await send(producer, one, 0, b"before", due(-1))
+    await until(lambda: one.values == [b"before"])
+    said = []
+    dead = one.reader._consumer
+    await dead.stop()
+    await until(lambda: said.append(one.reader.down) or one.reader._consumer not in {None, dead})
+    assert any("ConsumerStoppedError" in reason for reason in said)
+    await send(producer, one, 0, b"after", due(-1))
+    await until(lambda: b"after" in one.values)
+    assert one.reader.down == ""
+    await one.stop()
+
+
+async def test_what_waits_at_a_level_that_is_no_more_is_read(broker, side, producer):
+    two = await side(SHORT, SHORT)
+    await two.stop()
+    await send(producer, two, 1, b"left over", due(-1))
+    one = Side(broker, two.base, SHORT)
+    topic = topics.retry(one.base, 1)
+    one.flow.spec.routes[topic] = Route(one.base, attempts=2, internal=True)
+    one.reader = RetryReader(one.settings, {topic: one.flow})
+    await one.start()
+    await until(lambda: one.values == [b"left over"])
+    await one.stop()

@@ -19,7 +19,7 @@ from tickertape.cli import broker as broker_cli
 from tickertape.cli import topics as topics_cli
 from tickertape.errors import BrokerError, SettingsError
 from tickertape.settings import Settings
-from tickertape.topics import Topic
+from tickertape.topics import Topic, retry
 
 Load = Callable[[], Settings]
 
@@ -121,6 +121,16 @@ class TestCommands:
         assert name in json.loads(rest.stdout)["existing"]
         after = run(group, ["check", "--json"])
         assert (after.exit_code, json.loads(after.stdout)) == (0, {"ok": True, "differences": []})
+
+    def test_retry_topics_of_levels_that_are_no_more_are_told(self, load: Load) -> None:
+        group = topics_cli.commands(load)
+        CliRunner().invoke(group, ["create"])
+        settings = load()
+        left = retry(settings.topic_text_messages, len(settings.retry_delays_seconds) + 1)
+        asyncio.run(create_topic(settings.bootstrap, left, 1))
+        result = CliRunner().invoke(group, ["check"])
+        assert f"note  {left}: left over: expected" in result.stdout
+        assert result.exit_code == 0
 
     def test_an_unknown_name_is_wrong_usage(self, load: Load) -> None:
         result = CliRunner().invoke(topics_cli.commands(load), ["create", "nope"])

@@ -13,7 +13,7 @@ from tickertape import kafka_admin
 from tickertape.broker import using
 from tickertape.cli.failure import one_line
 from tickertape.settings import Settings
-from tickertape.topics import Topic
+from tickertape.topics import Topic, retry
 
 
 def commands(load_settings: Callable[[], Settings]) -> click.Group:
@@ -57,6 +57,7 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
             wanted = kafka_admin.wanted(settings)
             with using(settings, _aside) as bootstrap:
                 found = asyncio.run(kafka_admin.check(bootstrap, wanted))
+                found += asyncio.run(_left_over(bootstrap, settings))
         breaking = [one for one in found if one.breaks]
         if as_json:
             click.echo(json.dumps({"ok": not breaking, "differences": [asdict(d) for d in found]}))
@@ -67,6 +68,15 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
         context.exit(1 if breaking else 0)
 
     return topics
+
+
+async def _left_over(bootstrap: str, settings: Settings) -> list[kafka_admin.Difference]:
+    """Retry topics of levels that are no more: workers read what is left in them."""
+    levels = f"{len(settings.retry_delays_seconds)} retry levels"
+    return [
+        kafka_admin.Difference(retry(base, level), "left over", levels, "one more", breaks=False)
+        for base, level in await kafka_admin.left_over(bootstrap, settings)
+    ]
 
 
 def _chosen(wanted: Sequence[Topic], names: Sequence[str]) -> list[Topic]:

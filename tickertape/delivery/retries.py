@@ -35,6 +35,8 @@ POLL_MS = 200
 COMMIT_SECONDS = 0.5
 LOOK_SECONDS = 3.0
 FETCH_BYTES_MAX = 4 * 2**20
+DEAD_SECONDS = 30.0  # after so long without a good turn the consumer is made anew
+REBUILD_SECONDS = 1.0
 FETCH_WAIT_MS = 1500  # an idle fetch costs as much as one that brings something
 PARTITION_BYTES_MAX = 64 * 1024
 
@@ -69,11 +71,21 @@ class RetryReader:
         self._topic_ids: dict[str, str] = {}
         self._begun: set[TopicPartition] = set()  # assigned, and sought to where they begin
         self._rebalances = 0
+        self._down = ""
 
     async def start(self) -> None:
         """Join the group and read in the background."""
+        await self._open()
+        self._task = spawn("retries", self._run)
+
+    @property
+    def down(self) -> str:
+        """Why nothing is read now; empty while all is well."""
+        return self._down
+
+    async def _open(self) -> None:
         settings = self._settings
-        self._consumer = Consumer(
+        consumer = Consumer(
             bootstrap_servers=settings.bootstrap,
             group_id=f"{settings.app_id}-retry",
             client_id=f"{settings.app_id}-retry",
@@ -87,9 +99,13 @@ class RetryReader:
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=600_000,
         )
-        self._consumer.subscribe(list(self._flows), listener=_Listener(self))
-        await self._consumer.start()
-        self._task = spawn("retries", self._run)
+        consumer.subscribe(list(self._flows), listener=_Listener(self))
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
 
     def stop_feeding(self) -> None:
         """Hand no more records over; what is in the flows may still be settled."""
@@ -102,18 +118,50 @@ class RetryReader:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        await self._close()
+
+    async def _close(self) -> None:
+        """Commit what is settled and leave the group; what is not is delivered again."""
         consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            with contextlib.suppress(KafkaError):
-                await self._commit(consumer)
-            self._leases.revoke()
-            await consumer.stop()
+        if consumer is None:
+            return
+        with contextlib.suppress(KafkaError):
+            await self._commit(consumer)
+        self._rebalances += 1
+        self._begun.clear()
+        self._resume_at.clear()
+        self._seen.clear()
+        self._leases.revoke()
+        await consumer.stop()
 
     async def _run(self) -> None:
+        """Read, with another consumer where one has died: nobody else reads what waits here."""
+        while True:
+            try:
+                if self._consumer is None:
+                    await self._open()
+                await self._read()
+            except Exception as error:
+                self._down = repr(error)[:500]
+                log.warning("retry_reader", error=self._down, exc_info=not _known(error))
+            try:
+                await self._close()
+            except Exception as error:  # it is dead already
+                log.warning("retry_reader_close", error=repr(error)[:500])
+            await asyncio.sleep(REBUILD_SECONDS)
+
+    async def _read(self) -> None:
+        """Read until the consumer is of no more use.
+
+        Raises:
+            KafkaError: nothing could be read for `DEAD_SECONDS`. What passes by itself (a broker
+                that restarts, a rebalance) is waited for.
+        """
         consumer = self._consumer
         assert consumer is not None
         commit_at = time.monotonic() + COMMIT_SECONDS
         look_at = time.monotonic() + LOOK_SECONDS
+        well = time.monotonic()
         while True:
             try:
                 if time.monotonic() >= look_at:
@@ -130,8 +178,12 @@ class RetryReader:
                 if time.monotonic() >= commit_at:
                     await self._commit(consumer)
                     commit_at = time.monotonic() + COMMIT_SECONDS
+                well = time.monotonic()
+                self._down = ""
             except KafkaError as error:
-                log.warning("retry_reader", error=repr(error))
+                self._down = repr(error)[:500]
+                if time.monotonic() - well > DEAD_SECONDS:
+                    raise
                 await asyncio.sleep(1.0)
 
     def _wake(self, consumer: Consumer) -> None:
@@ -149,7 +201,10 @@ class RetryReader:
         flow = self._flows[tp.topic]
         level = flow.spec.routes[tp.topic].attempts - 1
         settings = self._settings
-        longest = settings.retry_delays_seconds[level] * (1 + settings.retry_jitter)
+        delays = settings.retry_delays_seconds
+        # A level that is no more: what was left there waits no longer than what is retried last.
+        delay = delays[min(level, len(delays) - 1)] if delays else 0.0
+        longest = delay * (1 + settings.retry_jitter)
         for message in messages:
             wait = self._wait(tp, message, longest)
             if wait > 0 or not self._feeding or flow.wants_hold:
@@ -221,6 +276,10 @@ class RetryReader:
         for tp in revoked:
             self._resume_at.pop(tp, None)
             self._seen.pop(tp, None)
+
+
+def _known(error: Exception) -> bool:
+    return isinstance(error, KafkaError | OSError)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
