@@ -25,6 +25,8 @@ from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
+from tickertape.errors import BrokerError
+from tickertape.kafka.watch import BrokerWatch
 from tickertape.pipeline import Pipeline
 from tickertape.search import Search
 from tickertape.services import Services
@@ -54,6 +56,9 @@ class Worker:
         self.breakers = Breakers()
         self.publisher = KafkaPublisher(self.settings)
         self.batches = BatchReader(self.settings)
+        self._watch = BrokerWatch(
+            self.settings.bootstrap, self.publisher.reachable, self._revive_broker
+        )
         self._flows: list[Flow[Any]] = []
         self._retries: RetryReader | None = None
         self._services: Services | None = None
@@ -94,6 +99,16 @@ class Worker:
         if self.settings.embedded_broker:
             self._broker = EmbeddedBroker(self.settings.data_dir, self.settings.broker_port)
             self._broker.join(lambda message: log.info("broker", message=message))
+
+    async def _revive_broker(self) -> None:
+        """Start the embedded broker again where it has died."""
+        if self._broker is None:
+            return
+        try:
+            if await asyncio.to_thread(self._broker.revive):
+                log.warning("broker_started_again", bootstrap=self.settings.bootstrap)
+        except BrokerError as error:
+            log.error("broker_not_started", error=str(error))
 
     async def open(self) -> None:
         """Create topics, open stores, load the model. Raises `StartError` with one line."""
@@ -153,6 +168,7 @@ class Worker:
         self._tasks = [
             spawn("holds", self.app.keep_holds),
             spawn("pings", self._ping),
+            spawn("broker", self._watch.run),
             spawn("gauges", self._observe),
             spawn("expiry", self._expire),
         ]
@@ -205,7 +221,9 @@ class Worker:
         found = dict(self._down)
         if self._services is None:
             return {"worker": "starting"}
-        if not self.app.consuming:
+        if reason := self._watch.reason:
+            found["kafka"] = reason
+        elif not self.app.consuming:
             found["kafka"] = "no partitions assigned yet"
         elif self.app.in_recovery:
             found["tables"] = "recovering from the changelog"
@@ -219,8 +237,12 @@ class Worker:
 
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow."""
-        now, lags = time.monotonic(), self.app.lags()
+        now, lags = time.monotonic(), self._lags()
         return [self._status(flow, now, lags) for flow in self._flows]
+
+    def _lags(self) -> dict[str, dict[int, int]]:
+        """Return how far each partition is behind; none is known while no broker answers."""
+        return {} if self._watch.reason else self.app.lags()
 
     def _status(
         self, flow: Flow[Any], now: float, by_topic: Mapping[str, Mapping[int, int]]
@@ -285,7 +307,7 @@ class Worker:
             for breaker in self.breakers.all():
                 metrics.breaker_open.labels(breaker.name).set(breaker.is_open)
             metrics.consumer_lag.clear()
-            lags = self.app.lags()
+            lags = self._lags()
             for flow in self._flows:
                 for topic in flow.spec.routes:
                     for partition, lag in lags.get(topic, {}).items():

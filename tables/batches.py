@@ -81,6 +81,10 @@ class Unfoldable(Exception):
     """The fold cannot take one of these deltas."""
 
 
+class Unreadable(Exception):
+    """The table itself cannot be read: no delta is at fault."""
+
+
 class Buffered:
     """Cells over the table: reads see what was set, and each key is written once at the end."""
 
@@ -92,7 +96,10 @@ class Buffered:
         """Return the value as it is now."""
         if key in self._set:
             return self._set[key]
-        value: dict[str, Any] | None = self._table.data.get(key)
+        try:
+            value: dict[str, Any] | None = self._table.data.get(key)
+        except Exception as error:
+            raise Unreadable(repr(error)) from error
         return value
 
     def set(self, key: str, value: dict[str, Any] | None) -> None:
@@ -119,6 +126,8 @@ def apply(table: Any, deltas: Sequence[Delta], topic: str) -> list[Outgoing]:
     cells = Buffered(table)
     try:
         states = fold(cells, deltas)
+    except Unreadable:
+        raise
     except Exception as error:
         raise Unfoldable(f"{type(error).__name__}: {error}") from error
     cells.write()

@@ -127,7 +127,7 @@ def _message(counts: Counts, declared: int | None, total: int | None) -> str | N
         what = "is a dead letter" if one else "are dead letters"
         said.append(f"{counts.dead}{of} {noun} {what}")
     if declared is not None and counts.seen > declared:
-        said.append(f"{counts.seen} came, {declared} were declared")
+        said.append(f"{counts.seen} came, {declared} {'was' if declared == 1 else 'were'} declared")
     return "; ".join(said) or None
 
 

@@ -159,7 +159,8 @@ class BatchReader:
     def _take(self, message: Any) -> None:
         key = (message.key or b"").decode("utf-8", "replace")
         if message.value is None:
-            self._forget(key)
+            if h.last(message.headers, h.OWN) is not None:  # nobody else may forget a batch
+                self._forget(key)
         elif (found := _read(message)) is not None:
             value, own = found
             self._set(key, value, own, message.timestamp)

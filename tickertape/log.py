@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging.config
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -22,6 +23,44 @@ NOISY = {
     "tables": "WARNING",
     "httpx": "WARNING",
 }
+
+
+QUIET_SECONDS = 60.0
+LINES_MAX = 1000  # that are told apart
+# Of ours: what is said at each turn of a loop while a broker is away.
+LOOPS = frozenset(
+    {"batch_reader", "commit", "retry_reader", "retry_reader_close", "seek", "topics"}
+)
+
+
+class Seldom(logging.Filter):
+    """Lets a library's line through once a minute, however often it comes: aiokafka says 180
+    lines a second while a broker is away. The next one says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}  # last time, left out
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written."""
+        said = record.msg
+        event = said.get("event") if isinstance(said, dict) else said
+        if record.name.startswith("tickertape") and event not in LOOPS:
+            return True
+        key = (record.name, record.levelno, str(event)[:200])
+        now = time.monotonic()
+        last, left_out = self._seen.get(key, (float("-inf"), 0))
+        if now - last < QUIET_SECONDS:
+            self._seen[key] = (last, left_out + 1)
+            return False
+        if len(self._seen) >= LINES_MAX:
+            self._seen.clear()
+        self._seen[key] = (now, 0)
+        if left_out and isinstance(said, dict):
+            record.msg = {**said, "left_out": left_out}
+        elif left_out:
+            record.left_out = left_out
+        return True
 
 
 def configure(settings: Settings) -> None:
@@ -41,7 +80,7 @@ def configure(settings: Settings) -> None:
             structlog.processors.JSONRenderer(serializer=_dumps),
         ]
     )
-    handler: dict[str, Any] = {"formatter": "main"}
+    handler: dict[str, Any] = {"formatter": "main", "filters": ["seldom"]}
     if settings.log_file is not None:
         handler |= {"class": "logging.FileHandler", "filename": str(settings.log_file)}
     else:
@@ -60,6 +99,7 @@ def configure(settings: Settings) -> None:
                     ],
                 }
             },
+            "filters": {"seldom": {"()": Seldom}},
             "handlers": {"main": handler},
             "root": {"handlers": ["main"], "level": settings.log_level},
             "loggers": {

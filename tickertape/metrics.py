@@ -77,6 +77,7 @@ flow_state = _gauge("flow_state", "1 for the state that a flow is in.", "flow", 
 flow_lag = _gauge("flow_lag", "Records behind, over this worker's partitions.", "flow")
 breaker_open = _gauge("breaker_open", "1 while a dependency is not called.", "dependency")
 consumer_lag = _gauge("consumer_lag", "Records behind.", "topic", "partition")
+broker_up = _gauge("broker_up", "0 while no Kafka broker has answered for some 10 seconds.")
 batch_items = _counter("batch_items_total", "Items of batches that came into a state.", "state")
 
 # Model and stores

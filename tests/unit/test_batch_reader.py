@@ -127,3 +127,8 @@ def test_over_the_maximum_the_oldest_that_are_finished_are_forgotten(
     assert reader.get("first") is not None  # until its owner has forgotten it
     reader._take(record("first", None))
     assert deltas(reader) == []
+
+
+def test_nobody_but_its_owner_forgets_a_batch() -> None:
+    reader = reader_of(record("b", status("b")), record("b", None, own=False))
+    assert reader.get("b") is not None

@@ -8,7 +8,7 @@ import faust
 import orjson
 import pytest
 
-from tables.batches import BatchTable, apply
+from tables.batches import BatchTable, Unreadable, apply
 from tickertape.delivery.progress import Delta, Forget
 from worker import table_partition
 
@@ -54,3 +54,14 @@ def test_what_is_written_is_among_what_the_flow_confirms(table):
     with table_partition("progress", 3):
         again = apply(table, [Delta("b", forget=Forget(1000), offset=8)], "batch-status")
     assert (again[0].key, again[0].value) == (made[0].key, None)
+
+
+def test_a_table_that_cannot_be_read_is_no_deltas_fault() -> None:
+    class Broken:
+        class data:  # noqa: N801
+            @staticmethod
+            def get(key: str) -> None:
+                raise OSError("disk")
+
+    with pytest.raises(Unreadable, match="disk"):
+        apply(Broken(), [Delta("b", total=1, declared=True)], "batch-status")

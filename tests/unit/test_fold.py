@@ -160,7 +160,7 @@ def test_the_message_says_how_many_are_dead_and_of_how_many_where_that_is_known(
 def test_more_than_were_declared_are_counted_and_said():
     state = state_of(declared(1), moved(State.DONE, 0, 1, 2))
     assert (state["status"], state["total_documents"], state["done"]) == ("completed", 3, 3)
-    assert state["error_message"] == "3 came, 1 were declared"
+    assert state["error_message"] == "3 came, 1 was declared"
     open_ = state_of(declared(1), moved(State.DONE, 0, 1), moved(State.RETRYING, 2))
     assert (open_["status"], open_["total_documents"]) == ("processing", 3)
 

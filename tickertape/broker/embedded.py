@@ -79,6 +79,18 @@ class EmbeddedBroker:
             self._run(say)
             self._users.add()
 
+    def revive(self, say: Say = silent) -> bool:
+        """Start it again where it has died, not where somebody stopped it; return whether it had.
+
+        Raises:
+            BrokerError: as `join` does.
+        """
+        with self._locked(say):
+            if not self._pid_file.exists() or self._find() is not None:
+                return False
+            self._run(say)
+            return True
+
     def leave(self) -> None:
         """Use it no more; the last user stops it and waits a few seconds for its end."""
         with self._locked(silent):

@@ -57,6 +57,11 @@ class KafkaPublisher:
         if producer is not None:
             await producer.stop()
 
+    async def reachable(self) -> bool:
+        """Ask a broker for its metadata; return whether one answered."""
+        producer = self._producer
+        return producer is not None and bool(await producer.client.force_metadata_update())
+
     async def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
         """Send all; one entry each: None where it is acknowledged, else what
         `tickertape.delivery.refusals` makes of the error.
