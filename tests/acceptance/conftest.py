@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,3 +21,18 @@ async def system(broker: Broker, model_cache: Path, tmp_path: Path) -> AsyncIter
         yield made
     finally:
         await made.close()
+
+
+@pytest.fixture
+async def own_system(model_cache: Path, tmp_path: Path) -> AsyncIterator[System]:
+    """A system on a broker of its own, which the test may stop and kill."""
+    broker = Broker(tmp_path / "kafka")
+    await asyncio.to_thread(broker.start)
+    made = System(broker, model_cache, tmp_path)
+    try:
+        await made.open()
+        yield made
+    finally:
+        await asyncio.to_thread(broker.start)  # closing asks it
+        await made.close()
+        await asyncio.to_thread(broker.stop)

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from testkit.broker import Broker, free_port
+from testkit.broker import free_port
 from testkit.system import System, Worker, documents, until
 
 LINES_MAX = 60  # of the log, in what it takes to say it and to see it mended
-
-
-@pytest.fixture
-async def system(model_cache: Path, tmp_path: Path) -> AsyncIterator[System]:
-    """A system on a broker of its own, which it may kill."""
-    broker = Broker(tmp_path / "kafka")
-    await asyncio.to_thread(broker.start)
-    made = System(broker, model_cache, tmp_path)
-    try:
-        await made.open()
-        yield made
-    finally:
-        await asyncio.to_thread(broker.start)
-        await made.close()
-        await asyncio.to_thread(broker.stop)
 
 
 def lines(worker: Worker) -> int:
     return len(worker.log.read_text("utf-8").splitlines())
 
 
-async def test_a_dead_broker_looks_dead_everywhere(system: System):
-    worker = await system.worker()
+async def test_a_dead_broker_looks_dead_everywhere(own_system: System):
+    worker = await own_system.worker()
     before = lines(worker)
-    await asyncio.to_thread(system.broker.kill)
+    await asyncio.to_thread(own_system.broker.kill)
 
     async def said() -> bool:
         reply = await worker.get("/readyz")
@@ -62,29 +44,29 @@ async def test_a_dead_broker_looks_dead_everywhere(system: System):
     assert (await worker.get("/livez")).status_code == 200
     assert lines(worker) - before < LINES_MAX
 
-    await asyncio.to_thread(system.broker.start)
+    await asyncio.to_thread(own_system.broker.start)
 
     async def well() -> bool:
         return (await worker.get("/readyz")).status_code == 200
 
     await until(well, f"/readyz to be well again:\n{worker.tail()}")
-    batch = await system.declare(5)
-    await system.send(system.settings.topic_text_messages, documents(5, batch))
-    assert (await system.finished(worker, batch))["done"] == 5
+    batch = await own_system.declare(5)
+    await own_system.send(own_system.settings.topic_text_messages, documents(5, batch))
+    assert (await own_system.finished(worker, batch))["done"] == 5
     assert "tickertape_broker_up 1.0" in (await worker.get("/metrics")).text
 
 
-async def test_an_embedded_broker_that_died_is_started_again(system: System, tmp_path: Path):
+async def test_an_embedded_broker_that_died_is_started_again(own_system: System, tmp_path: Path):
     from tickertape.broker import EmbeddedBroker
 
     port = free_port()
     own = EmbeddedBroker(tmp_path / "own", port)
-    system.configure(
+    own_system.configure(
         KAFKA_BROKERS="",
         TICKERTAPE_BROKER_PORT=str(port),
         TICKERTAPE_DATA_DIR=str(tmp_path / "own"),
     )
-    worker = await system.worker()
+    worker = await own_system.worker()
     first = own.status().pid
     await asyncio.to_thread(own.kill)
 
