@@ -28,6 +28,7 @@ from tickertape.llm.errors import (
 )
 from tickertape.llm.openai import OpenAIModel
 from tickertape.llm.tokens import estimate
+from tickertape.settings import Settings
 from tickertape.summarize import prompts
 from tickertape.summarize.reading import split
 
@@ -134,12 +135,9 @@ def test_any_body_can_be_read(body: bytes) -> None:
     assert len(Problem.read(body).message) <= 303
 
 
-@pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:port", "http://a:b@h/v1"]
-)
-def test_a_wrong_url_is_named(url: str) -> None:
-    with pytest.raises(SettingsError, match="LLM_URL"):
-        OpenAIModel(url, "tiny")
+def test_a_server_that_is_not_named_is_asked_for() -> None:
+    with pytest.raises(SettingsError, match=r"^LLM_URL: .* not set$"):
+        OpenAIModel.create(Settings(llm_url=None))
 
 
 @pytest.mark.parametrize("key", ["sk-sécret", "sk-secret\nX-Evil: 1", "sk-\x00secret"])

@@ -17,7 +17,7 @@ def open_llm(settings: Settings) -> LanguageModel:
     """Return the language model of the settings, not started. Nothing is asked of it yet.
 
     Raises:
-        SettingsError: LLM_URL or LLM_API_KEY cannot be used.
+        SettingsError: LLM_URL is not set, or LLM_API_KEY cannot be used.
     """
     module, _, name = PROVIDERS["openai"].partition(":")  # the one so far: LLM_URL's
     model: LanguageModel = getattr(import_module(module), name).create(settings)

@@ -55,14 +55,15 @@ class OpenAIModel:
         timeout_seconds: float = 30.0,
         concurrency: int = 8,
     ) -> None:
-        """``url`` is the API's root, usually ending in ``/v1``. ``timeout_seconds`` is for one
-        whole answer, from when it is asked; at most ``concurrency`` are asked at once.
+        """``url`` is the API's root, usually ending in ``/v1``, as the settings have checked it.
+        ``timeout_seconds`` is for one whole answer, from when it is asked; at most ``concurrency``
+        are asked at once.
 
         Raises:
-            SettingsError: the URL or the key cannot be used.
+            SettingsError: the key cannot be used.
         """
         self.name = model
-        self._url = _checked(url)
+        self._url = httpx.URL(url)
         self._host = f"{self._url.host}:{self._url.port or self._url.scheme}"
         self._headers = _key_header(key)
         self._key = (key or "").strip()
@@ -76,11 +77,13 @@ class OpenAIModel:
         """Build from the settings.
 
         Raises:
-            SettingsError: LLM_URL or LLM_API_KEY cannot be used.
+            SettingsError: LLM_URL is not set, or LLM_API_KEY cannot be used.
         """
+        if settings.llm_url is None:
+            raise SettingsError("LLM_URL: expected the root of a server's API, and it is not set")
         key = settings.llm_api_key
         return cls(
-            settings.llm_url or "",
+            settings.llm_url,
             settings.llm_model,
             key=key.get_secret_value() if key else None,
             timeout_seconds=settings.llm_timeout_seconds,
@@ -232,18 +235,6 @@ def _levels(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """The entry, and what llama.cpp and gateways put one level deeper."""
     inner = (entry.get(name) for name in ("meta", "model_info", "top_provider"))
     return [entry, *(fields for fields in inner if isinstance(fields, dict))]
-
-
-def _checked(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):
-        raise SettingsError("LLM_URL: expected a URL such as http://localhost:8000/v1") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise SettingsError("LLM_URL: expected a URL such as http://localhost:8000/v1")
-    if parsed.userinfo:  # URLs end up in logs
-        raise SettingsError("LLM_URL: expected no credentials in the URL; set LLM_API_KEY")
-    return parsed
 
 
 def _key_header(key: str | None) -> dict[str, str]:

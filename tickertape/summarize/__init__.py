@@ -21,7 +21,7 @@ def open_summarizer(settings: Settings, encoder: SentenceEncoder) -> Summarizer:
     ``encoder`` is the embedding runner. Nothing is asked of either yet.
 
     Raises:
-        SettingsError: LLM_URL or LLM_API_KEY cannot be used.
+        SettingsError: LLM_API_KEY cannot be used.
     """
     module, _, name = SUMMARIZERS["llm" if settings.llm_url else "extractive"].partition(":")
     summarizer: Summarizer = getattr(import_module(module), name).create(settings, encoder)

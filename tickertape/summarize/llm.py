@@ -31,7 +31,7 @@ class LLMSummarizer:
         """Build from the settings; the encoder is not needed.
 
         Raises:
-            SettingsError: LLM_URL or LLM_API_KEY cannot be used.
+            SettingsError: LLM_URL is not set, or LLM_API_KEY cannot be used.
         """
         del encoder
         return cls(open_llm(settings), settings.summary_sentences)

@@ -1,0 +1,68 @@
+"""The language model's server, and summaries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from tickertape.settings.section import Seconds, Section, env
+
+EXPECTED = "expected http://host[:port][/path]"
+
+
+class LLMSettings(Section):
+    """Who writes summaries, and how long they are."""
+
+    llm_url: str | None = Field(
+        None,
+        validation_alias=env("LLM_URL"),
+        description="An OpenAI-compatible server. Unset: extractive summaries.",
+    )
+    llm_api_key: SecretStr | None = Field(
+        None, validation_alias=env("LLM_API_KEY"), description="Key of that server."
+    )
+    llm_api_key_file: Path | None = Field(
+        None, validation_alias=env("LLM_API_KEY_FILE"), description="File that holds the key."
+    )
+    llm_model: str = Field(
+        "mistralai/Mistral-7B-Instruct-v0.2",
+        validation_alias=env("MODEL_NAME"),
+        description="Model asked of the LLM server.",
+    )
+    llm_timeout_seconds: Seconds = Field(
+        30.0, gt=0, validation_alias=env("LLM_TIMEOUT"), description="Longest wait for one answer."
+    )
+    llm_concurrency: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        validation_alias=env("TICKERTAPE_LLM_CONCURRENCY"),
+        description="Requests to the LLM server at once.",
+    )
+    summary_sentences: int = Field(
+        3,
+        ge=1,
+        le=50,
+        validation_alias=env("TICKERTAPE_SUMMARY_SENTENCES"),
+        description="Sentences of a summary.",
+    )
+
+    @field_validator("llm_url")
+    @classmethod
+    def _root(cls, value: str | None) -> str | None:
+        """``/v1`` is added only where the URL has no path."""
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = (parts.hostname or "").encode("idna"), parts.port  # both raise ValueError
+        except ValueError:
+            raise ValueError(EXPECTED) from None
+        written = value.isprintable() and " " not in value
+        if parts.scheme not in {"http", "https"} or not host or not written:
+            raise ValueError(EXPECTED)
+        if parts.username or parts.password:  # URLs end up in logs
+            raise ValueError("expected no credentials in the URL; set LLM_API_KEY")
+        return value.rstrip("/") if parts.path.strip("/") else f"{value.rstrip('/')}/v1"

@@ -1,0 +1,110 @@
+"""Reading the settings, from every place they may come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import SecretStr, ValidationError
+
+from tickertape.errors import SettingsError
+from tickertape.settings.describe import mistake
+from tickertape.settings.whole import Settings
+
+# What config.yaml had before Tickertape: "section.key" -> our field. The text flow's topics.
+LEGACY_YAML = {
+    "kafka.bootstrap_servers": "brokers",
+    "kafka.input_topic": "topic_text_messages",
+    "kafka.output_topic": "topic_embeddings",
+    "kafka.consumer_group": "app_id",
+    "model.name": "embedding_model",
+    "model.max_length": "chunk_tokens",
+    "model.device": "device",
+    "flask.host": "web_host",
+    "flask.port": "web_port",
+    "logging.level": "log_level",
+}
+
+
+def load(root: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings: flags (by field name), environment, ``root``/.env, config.yaml.
+
+    ``root`` is the folder of app.py; TICKERTAPE_CONFIG names another config file.
+
+    Raises:
+        SettingsError: one line that names the setting and what was expected.
+    """
+    root = root or Path.cwd()
+    dotenv = root / ".env"
+    try:
+        _check_brokers(dotenv)
+        given = {name: value for name, value in flags.items() if value is not None}
+        low = _yaml(root)
+        settings = _build(given, low, dotenv)
+    except ValidationError as error:
+        raise SettingsError(mistake(error)) from None
+    return _with_key_file(settings)
+
+
+def _build(given: Mapping[str, Any], low: Mapping[str, Any], dotenv: Path) -> Settings:
+    """Settings() with config.yaml below everything: its values fill only what is left unset."""
+    env_file = dotenv if dotenv.is_file() else None
+    first = Settings(_env_file=env_file, **given)
+    missing = {name: value for name, value in low.items() if name not in first.model_fields_set}
+    return Settings(_env_file=env_file, **{**given, **missing}) if missing else first
+
+
+def _yaml(root: Path) -> dict[str, Any]:
+    """Read config.yaml as field -> value; an unknown key is named."""
+    named = os.environ.get("TICKERTAPE_CONFIG")
+    path = Path(named) if named else root / "config.yaml"
+    if not path.is_file():
+        if named:
+            raise SettingsError(f"TICKERTAPE_CONFIG: there is no file {named}")
+        return {}
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{path.name}: not readable as YAML: {reason}") from None
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path.name}: expected a mapping, got {type(tree).__name__}")
+    values: dict[str, Any] = {}
+    sections = {key.split(".")[0] for key in LEGACY_YAML}
+    for key, value in tree.items():
+        if key in Settings.model_fields:
+            values[key] = value
+        elif key in sections and isinstance(value, dict):
+            for inner, leaf in value.items():
+                field = LEGACY_YAML.get(f"{key}.{inner}")
+                if field is None:
+                    raise SettingsError(f"{path.name}: unknown key {key}.{inner}")
+                values[field] = ",".join(map(str, leaf)) if isinstance(leaf, list) else leaf
+        else:
+            raise SettingsError(f"{path.name}: unknown key {key}")
+    return values
+
+
+def _check_brokers(dotenv: Path) -> None:
+    known = {**(dotenv_values(dotenv) if dotenv.is_file() else {}), **os.environ}
+    one, two = known.get("KAFKA_BROKERS"), known.get("KAFKA_BOOTSTRAP_SERVERS")
+    if one and two and one != two:
+        raise SettingsError(
+            f"KAFKA_BROKERS ({one}) and KAFKA_BOOTSTRAP_SERVERS ({two}) differ: set one of them"
+        )
+
+
+def _with_key_file(settings: Settings) -> Settings:
+    if settings.llm_api_key is not None or settings.llm_api_key_file is None:
+        return settings
+    try:
+        key = settings.llm_api_key_file.read_text("utf-8").strip()
+    except (OSError, UnicodeError):
+        raise SettingsError(
+            f"LLM_API_KEY_FILE: expected a readable file, got {settings.llm_api_key_file}"
+        ) from None
+    return settings.model_copy(update={"llm_api_key": SecretStr(key)})

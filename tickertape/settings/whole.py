@@ -1,0 +1,46 @@
+"""All sections in one."""
+
+from __future__ import annotations
+
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from tickertape.settings.delivery import DeliverySettings
+from tickertape.settings.embedding import EmbeddingSettings
+from tickertape.settings.kafka import KafkaSettings
+from tickertape.settings.llm import LLMSettings
+from tickertape.settings.log import LogSettings
+from tickertape.settings.storage import StorageSettings
+from tickertape.settings.web import WebSettings
+
+
+# Python looks through bases from the left, pydantic takes fields from the right: Kafka is first
+class Settings(
+    LogSettings,
+    WebSettings,
+    DeliverySettings,
+    LLMSettings,
+    EmbeddingSettings,
+    StorageSettings,
+    KafkaSettings,
+    BaseSettings,
+):
+    """All settings. Build it with `load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
