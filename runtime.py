@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from tickertape import kafka_admin, metrics, topics
+from tickertape import kafka_admin, topics
 from tickertape.background import spawn
 from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
@@ -40,7 +40,6 @@ M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
 LARGE_BYTES = 2**20
 ARENAS = 2
 PING_SECONDS = 10.0
-OBSERVE_SECONDS = 2.0
 EXPIRE_EVERY_SECONDS = 3600.0
 DELETED_SECONDS = 7 * 86_400.0  # a late older event brings nothing back for so long
 
@@ -169,7 +168,6 @@ class Worker:
             spawn("holds", self.app.keep_holds),
             spawn("pings", self._ping),
             spawn("broker", self._watch.run),
-            spawn("gauges", self._observe),
             spawn("expiry", self._expire),
         ]
 
@@ -237,12 +235,15 @@ class Worker:
 
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow."""
-        now, lags = time.monotonic(), self._lags()
+        now, lags = time.monotonic(), self.lags()
         return [self._status(flow, now, lags) for flow in self._flows]
 
-    def _lags(self) -> dict[str, dict[int, int]]:
-        """Return how far each partition is behind; none is known while no broker answers."""
-        return {} if self._watch.reason else self.app.lags()
+    def lags(self) -> dict[str, dict[int, int]]:
+        """Return how far each partition of a flow's topics is behind; none is known while no
+        broker answers."""
+        read = {topic for flow in self._flows for topic in flow.spec.routes}
+        lags = {} if self._watch.reason else self.app.lags()
+        return {topic: lags[topic] for topic in read & lags.keys()}
 
     def _status(
         self, flow: Flow[Any], now: float, by_topic: Mapping[str, Mapping[int, int]]
@@ -300,19 +301,6 @@ class Worker:
     def paused(self) -> bool:
         """True after `pause`."""
         return any(flow.paused for flow in self._flows)
-
-    async def _observe(self) -> None:
-        """Set the gauges that nothing else sets when they change."""
-        while True:
-            for breaker in self.breakers.all():
-                metrics.breaker_open.labels(breaker.name).set(breaker.is_open)
-            metrics.consumer_lag.clear()
-            lags = self._lags()
-            for flow in self._flows:
-                for topic in flow.spec.routes:
-                    for partition, lag in lags.get(topic, {}).items():
-                        metrics.consumer_lag.labels(topic, str(partition)).set(lag)
-            await asyncio.sleep(OBSERVE_SECONDS)
 
     async def _expire(self) -> None:
         """Forget heads of documents that were deleted long ago."""

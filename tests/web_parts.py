@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tickertape import topics
+from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.letters import dead
 from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.delivery.status import FlowStatus
@@ -217,12 +218,17 @@ class MemoryRuntime:
         self.missing: dict[str, str] = {}
         self.paused = False
         self.shown: list[FlowStatus] = [flow("embed"), flow("summarize", lag=12)]
+        self.behind: dict[str, dict[int, int]] = {}
+        self.breakers = Breakers()
 
     def unready(self) -> dict[str, str]:
         return self.missing
 
     def flows(self) -> list[FlowStatus]:
         return self.shown
+
+    def lags(self) -> dict[str, dict[int, int]]:
+        return self.behind
 
     def stats(self) -> dict[str, Any]:
         return {

@@ -1,12 +1,11 @@
-"""Prometheus metrics: named, described and bucketed here, counted where the thing happens.
+"""Prometheus metrics: named, described and bucketed here, counted where the thing happens, or
+looked at when they are asked for (`tickertape.observe`).
 
 Labels have few values: topics, flows, outcomes, error classes, never an id. A counter whose name
 ends in ``_total`` is exposed under that very name.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,12 +17,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-
-from tickertape.delivery.status import FlowStatus
-from tickertape.embed.runner import Counters
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
@@ -32,7 +26,7 @@ GCCollector(registry=REGISTRY)
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
-STATES = ("running", "held", "paused", "stopped")
+FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9, 1, 2, 4)
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
@@ -81,6 +75,12 @@ broker_up = _gauge("broker_up", "0 while no Kafka broker has answered for some 1
 batch_items = _counter("batch_items_total", "Items of batches that came into a state.", "state")
 
 # Model and stores
+embed_queued_batches = _gauge("embed_queued_batches", "Batches that wait for the model.")
+embed_batch_fill = _histogram(
+    "embed_batch_fill",
+    "Padded tokens of an inference over TICKERTAPE_BATCH_TOKENS; of one long text it may pass 1.",
+    FRACTIONS,
+)
 search_seconds = _histogram("search_seconds", "Time of a search.", SECONDS, "mode")
 store_write_seconds = _histogram(
     "store_write_seconds", "Time of one write to a store.", SECONDS, "store"
@@ -94,50 +94,6 @@ http_seconds = _histogram(
 )
 
 build = Info("build", "What runs.", namespace="tickertape", registry=REGISTRY)
-
-
-class _Embedding(Collector):
-    """The runner counts by itself, in its thread; a scrape reads what it counted."""
-
-    TEXTS = {
-        "texts": "Chunks and queries embedded.",
-        "tokens": "Tokens embedded, without padding.",
-        "padded_tokens": "Tokens embedded, with padding.",
-        "batches": "Inferences.",
-        "failed_batches": "Inferences that failed.",
-        "busy_seconds": "Time in the model.",
-    }
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        for field, text in self.TEXTS.items():
-            value = getattr(self.counters, field)
-            yield CounterMetricFamily(f"tickertape_embed_{field}", text, value=value)
-
-
-_embedding = _Embedding()
-REGISTRY.register(_embedding)
-
-
-def observe_runner(counters: Counters) -> None:
-    """Show these counts of the model's runner (texts, tokens, seconds) from now on."""
-    _embedding.counters = counters
-
-
-def observe_flows(flows: Iterable[FlowStatus]) -> None:
-    """Set the gauges of the flows, as a scrape asks; a flow that ended is no longer shown."""
-    for gauge in (in_flight, in_flight_bytes, flow_held, flow_state, flow_lag):
-        gauge.clear()
-    for flow in flows:
-        in_flight.labels(flow.name).set(flow.records_in_flight)
-        in_flight_bytes.labels(flow.name).set(flow.bytes_in_flight)
-        flow_held.labels(flow.name).set(flow.state in {"held", "paused"})
-        for state in STATES:
-            flow_state.labels(flow.name, state).set(flow.state == state)
-        if flow.lag is not None:
-            flow_lag.labels(flow.name).set(flow.lag)
 
 
 def render(accept: str = "") -> tuple[bytes, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.record import Outgoing
 from tickertape.delivery.status import FlowStatus as FlowStatus
 from tickertape.dlq.box import DeadLetters
@@ -44,11 +45,17 @@ class Batches(Protocol):
 class Runtime(Protocol):
     """The running worker."""
 
+    breakers: Breakers
+
     def unready(self) -> dict[str, str]:
         """Return what is not ready: component -> reason. Empty when the worker is ready."""
 
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow this worker runs."""
+
+    def lags(self) -> Mapping[str, Mapping[int, int]]:
+        """Return how many records this worker's flows are behind: topic -> partition -> records.
+        What is not known is left out."""
 
     def stats(self) -> dict[str, Any]:
         """Return {messages_processed, embeddings_generated, summaries_generated, errors,

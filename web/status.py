@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tickertape import __version__, metrics, settings
+from tickertape.observe import observe
 from tickertape.services import Services
 from web.bodies import (
     Alive,
@@ -100,8 +101,7 @@ def consuming(request: web.Request) -> web.Response:
 async def prometheus(request: web.Request) -> web.Response:
     """Metrics in Prometheus' text format, or OpenMetrics where Accept names it."""
     services = services_of(request)
-    metrics.observe_flows(services.runtime.flows())
-    metrics.observe_runner(services.runner.counters)
+    observe(services.runtime, services.runner)
     body, content_type = metrics.render(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tickertape import metrics
+from tickertape import metrics, observe
 from tickertape.settings import Settings
 from web.bodies import DocumentBody
 
@@ -151,6 +151,7 @@ def test_make_targets_and_metrics_exist(page: str) -> None:
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text(page), re.M)) <= targets
     exposed = metrics.render("")[0].decode()
     known = set(re.findall(r"^# TYPE (\w+)", exposed, re.M))
+    assert {f"tickertape_embed_{field}_total" for field in observe.TEXTS} <= known
     named = set(re.findall(r"\btickertape_[a-z_]+\b", text(page)))
     assert {name for name in named if name not in known} == set()
 

@@ -29,11 +29,13 @@ MAY: dict[str, set[str]] = {
     "commands": {"runtime", "worker", "tickertape"},
     "app": OURS - {"app"},
 }
-# Inside the library. What is named on the left imports, of ours, only what is on the right.
+# Inside the library. What is named on the left reaches, of ours, only what is on the right: by its
+# own imports and by those of what it imports.
 ONLY: dict[str, set[str]] = {
     "tickertape.errors": set(),
-    "tickertape.flows": {"tickertape.settings"},
-    "tickertape.topics": {"tickertape.flows", "tickertape.settings"},
+    "tickertape.metrics": set(),
+    "tickertape.flows": {"tickertape.settings", "tickertape.errors"},
+    "tickertape.topics": {"tickertape.flows", "tickertape.settings", "tickertape.errors"},
     "tickertape.settings": {"tickertape.errors"},
     "tickertape.documents": {"tickertape.errors"},
     "tickertape.values": {"tickertape.errors"},
@@ -41,7 +43,7 @@ ONLY: dict[str, set[str]] = {
     "tickertape.batching": set(),
     "tickertape.llm": {"tickertape.errors", "tickertape.settings"},
 }
-# And what is named on the left never imports what is on the right.
+# And what is named on the left never reaches what is on the right.
 NEVER: dict[str, set[str]] = {
     "tickertape.delivery": {
         *("pipeline", "stores", "embed", "summarize", "search", "services", "batches", "broker")
@@ -104,11 +106,35 @@ def wrong(who: str, what: set[str]) -> list[str]:
     )
 
 
+def reached(who: str) -> dict[str, str]:
+    """Return every module of ours that loading ``who`` and what is below it may load, and how:
+    ``module -> import -> import``."""
+    ways = {name: name for name in modules() if under(name, who)}
+    todo = list(ways)
+    for name in todo:
+        for loaded in sorted(_loads(name)):
+            if loaded not in ways:
+                ways[loaded] = f"{ways[name]} -> {loaded}"
+                todo.append(loaded)
+    return ways
+
+
+@cache
+def _loads(name: str) -> frozenset[str]:
+    """The modules of ours that one's own imports load, the packages that they are in included."""
+    found: set[str] = set()
+    for imported in modules()[name]:
+        parts = imported.split(".")
+        found.update(".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return frozenset(found & modules().keys())
+
+
 def test_the_walk_sees_what_there_is() -> None:
     assert "faust" in {name.partition(".")[0] for name in modules()["worker.app"]}
     assert "tickertape.documents.Head" in modules()["tickertape.pipeline"]
     assert "jgo" in modules()["tickertape.broker.jars"]  # inside a function
     assert wrong("app", {"worker"})
+    assert reached("tickertape.cli.search")["tickertape.embed.onnx"].count(" -> ") > 1
 
 
 @pytest.mark.parametrize("room", MAY)
@@ -123,14 +149,16 @@ def test_faust_is_known_in_few_places(room: str) -> None:
 
 @pytest.mark.parametrize("module", ONLY)
 def test_the_ground_floor(module: str) -> None:
-    below = {f"tickertape.{name.partition('.')[0]}" for name in _library()}
-    assert wrong(module, below - ONLY[module] - {module}) == []
+    allowed = {module, *ONLY[module]}
+    ways = {name: way for name, way in reached(module).items() if name != "tickertape"}
+    assert [ways[name] for name in ways if not any(under(name, each) for each in allowed)] == []
 
 
 @pytest.mark.parametrize("module", NEVER)
 def test_floors_of_the_library(module: str) -> None:
     above = {f"tickertape.{name}" for name in NEVER[module]}
-    assert wrong(module, above) == []
+    ways = reached(module)
+    assert [ways[name] for name in ways if any(under(name, each) for each in above)] == []
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
@@ -161,11 +189,6 @@ def _home(package: str, module: str) -> str:
     """The provider's own folder or file, right below its package."""
     first = module.removeprefix(f"{package}.").partition(".")[0]
     return f"{package}.{first}"
-
-
-def _library() -> set[str]:
-    prefix = "tickertape."
-    return {name.removeprefix(prefix) for name in modules() if name.startswith(prefix)}
 
 
 def test_measurements_run_where_a_worker_does() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web_parts import Parts, flow, parts, served
+from tickertape.documents import Vectors
 from tickertape.services import Services
 from web import register
 
@@ -145,6 +150,55 @@ async def test_a_flow_that_ended_leaves_the_metrics(client: Client, services: Pa
     services.runtime.shown = [flow("embed")]
     text = await (await client.get("/metrics")).text()
     assert 'tickertape_in_flight{flow="gone"}' not in text
+
+
+async def test_lags_and_breakers_are_looked_at(client: Client, services: Parts) -> None:
+    services.runtime.behind = {"text-messages": {0: 3, 7: 0}, "embeddings": {1: 4}}
+    services.runtime.breakers["llm"].open("away")
+    text = await (await client.get("/metrics")).text()
+    for topic, partition, lag in (("text-messages", 0, 3), ("text-messages", 7, 0)):
+        line = f'tickertape_consumer_lag{{partition="{partition}",topic="{topic}"}} {lag}.0'
+        assert line in text
+    assert 'tickertape_breaker_open{dependency="llm"} 1.0' in text
+    services.runtime.behind = {"embeddings": {1: 5}}
+    services.runtime.breakers["llm"].succeeded()
+    text = await (await client.get("/metrics")).text()
+    assert 'tickertape_consumer_lag{partition="1",topic="embeddings"} 5.0' in text
+    assert 'topic="text-messages"' not in re.findall(r"^tickertape_consumer_lag.*", text, re.M)[0]
+    assert text.count("tickertape_consumer_lag{") == 1
+    assert 'tickertape_breaker_open{dependency="llm"} 0.0' in text
+
+
+async def test_the_models_queue_and_how_full_its_batches_are(
+    client: Client, services: Parts
+) -> None:
+    async def sample(name: str) -> float:
+        text = await (await client.get("/metrics")).text()
+        return float(re.findall(rf"^tickertape_{name} (\S+)", text, re.M)[0])
+
+    count, filled = await sample("embed_batch_fill_count"), await sample("embed_batch_fill_sum")
+    await services.runner.embed([[1, 2, 3], [4, 5]])
+    assert await sample("embed_batch_fill_count") == count + 1
+    part = 2 * 3 / services.runner.batch_tokens  # padded: two of three tokens
+    assert await sample("embed_batch_fill_sum") == pytest.approx(filled + part)
+    assert await sample("embed_queued_batches") == 0
+
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(sequences: Sequence[Sequence[int]]) -> Vectors:
+        begun.set()
+        assert gate.wait(10)
+        return np.zeros((len(sequences), services.runner.embedder.dimension), np.float32)
+
+    services.runner.embedder.encode = slow  # type: ignore[method-assign]
+    calls = [asyncio.create_task(services.runner.embed([[1]]))]
+    await asyncio.to_thread(begun.wait, 10)
+    calls += [asyncio.create_task(services.runner.embed([[1]])) for _ in range(3)]
+    while services.runner.queued_batches < 3:  # noqa: ASYNC110 - a count has no event
+        await asyncio.sleep(0)
+    assert await sample("embed_queued_batches") == 3
+    gate.set()
+    await asyncio.gather(*calls)
 
 
 async def test_static_files_are_typed_and_cached_by_etag(client: Client) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tickertape import metrics
 from tickertape.batching import padded, plan, share
 from tickertape.documents import Vector, Vectors
 from tickertape.embed.base import Embedder, Tokens, lanes, spare
@@ -195,6 +196,8 @@ class Runner:
 
     def _infer(self, batch: list[Sequence[int]]) -> Vectors:
         lengths = [len(sequence) + self.embedder.special_tokens for sequence in batch]
+        size = padded(lengths)
+        metrics.embed_batch_fill.observe(size / self.batch_tokens)
         begun = time.perf_counter()
         try:
             return self.embedder.encode(batch)
@@ -205,4 +208,4 @@ class Runner:
                 counters.batches += 1
                 counters.texts += len(batch)
                 counters.tokens += sum(lengths)
-                counters.padded_tokens += padded(lengths)
+                counters.padded_tokens += size
