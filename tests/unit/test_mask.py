@@ -88,3 +88,33 @@ def test_a_tree_of_any_depth():
     for _ in range(99):
         shown = shown["a"]
     assert shown["a"] == MASK
+
+
+@pytest.mark.parametrize("shift", range(0, 5000, 499))
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "postgres://reporting:hunter2-hunter2@db/x",
+        "https://hunter2@host/x",
+        "password = 'hunter2 and more'",
+        '"api_key": "hunter2 \\" hunter2"',
+        "Authorization: Bearer hunter2hunter2hunter2",
+    ],
+)
+def test_a_long_text_is_masked_as_a_short_one_is(secret, shift):
+    """It is looked at a window after the other: a secret may lie across the border of two."""
+    before, after = "rose 4 percent. " * 4096, " and fell again." * 5000
+    text = f"{before[: len(before) - shift]}{secret}{after}"
+    shown = mask_text(text)
+    assert "hunter2" not in shown
+    assert shown == text.replace(secret, mask_text(secret))
+
+
+def test_a_secret_longer_than_a_window():
+    shown = mask_text(f"{'a ' * 40_000}password='{'hunter2 ' * 40_000}' and user=b {'c ' * 9_000}")
+    assert "hunter2" not in shown
+    assert "user=b" in shown
+
+
+def test_a_quote_that_was_cut_off():
+    assert "hunter2" not in mask_text("host=h password='hunter2 and so")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from aiohttp.test_utils import TestClient
 from tests.web_parts import Parts, parts, served, store_text
 from tickertape import topics
 from tickertape.errors import BrokerError
+from tickertape.mask import mask_text
 
 Client = TestClient[web.Request, web.Application]
 BAD = b'{"id": "d", "text": 5, "password": "hunter2"}'
@@ -213,3 +215,21 @@ async def test_without_kafka_what_is_stored_is_still_shown(client: Client, servi
         answer = await ask
         assert answer.status == 503
         assert answer.headers["Retry-After"]
+
+
+async def test_secrets_are_looked_for_off_the_event_loop(
+    client: Client, services: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+
+    def watched(*given: Any) -> Any:
+        threads.add(threading.get_ident())
+        return mask_text(*given)
+
+    monkeypatch.setattr("tickertape.dlq.showing.mask_text", watched)
+    monkeypatch.setattr("tickertape.mask.mask_text", watched)
+    place = services.letters.put("text-messages", "a", BAD, "b1")
+    assert await ids(client) == [str(place)]
+    assert (await client.get(f"/dlq/{place}")).status == 200
+    assert threads
+    assert threading.get_ident() not in threads

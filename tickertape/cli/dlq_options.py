@@ -18,7 +18,7 @@ from tickertape.errors import InvalidRecord
 from tickertape.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/([smh]))?")
+_RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(?:/([smh]))?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 

@@ -110,7 +110,8 @@ def _stacktrace(error: Exception) -> str | None:
     """A permanent error of our own says all in its message."""
     if classify(error) is ErrorClass.PERMANENT and error.__traceback__ is None:
         return None
-    text = mask_text("".join(traceback.format_exception(error)))
+    # More than is kept, so that a secret that the cut goes through is not in what is kept.
+    text = mask_text("".join(traceback.format_exception(error))[-8 * STACKTRACE_BYTES_MAX :])
     return text.encode("utf-8", "replace")[-STACKTRACE_BYTES_MAX:].decode("utf-8", "ignore")
 
 

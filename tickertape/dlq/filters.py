@@ -11,7 +11,7 @@ from tickertape.dlq.letter import Letter
 from tickertape.errors import InvalidRecord
 
 ERROR_CLASSES = ("permanent", "transient")
-_AGO = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
+_AGO = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s{0,9}([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 

@@ -69,7 +69,7 @@ def check(name: str, file: str = CONFIG) -> str:
         HubUnreachable: no answer.
         HubError: the hub does not have the model, or not this file of it.
     """
-    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+    if not re.fullmatch(r"\w[\w.-]{0,99}/\w[\w.-]{0,99}", name):
         raise HubError(f"{name!r} is neither a folder nor a model's name on the hub")
     from huggingface_hub import errors
 

@@ -150,8 +150,10 @@ class OpenAIModel:
             content = _object(await _body(response))
         if answers.error_in(content) is not None:
             raise self._error_in(content)
-        completion = answers.read(content)
-        if was_cut("".join(m["content"] for m in messages), completion.prompt_tokens):
+        # A long answer, a long prompt: not on the event loop.
+        completion = await asyncio.to_thread(answers.read, content)
+        prompt = "".join(message["content"] for message in messages)
+        if await asyncio.to_thread(was_cut, prompt, completion.prompt_tokens):
             text = f"llm: the server read only {completion.prompt_tokens} tokens of the prompt"
             raise PromptTooLong(text, completion.prompt_tokens, silent=True)
         return completion

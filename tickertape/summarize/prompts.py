@@ -34,7 +34,7 @@ COMBINED = "The document is too long for one reading: these are notes of its par
 ABOUT = ("title", "company", "ticker", "document_type", "published")
 ABOUT_CHARACTERS_MAX = 200
 
-_DELIMITER = re.compile(r"<(?=\s*/?\s*document\b)", re.IGNORECASE)
+_DELIMITER = re.compile(r"<(?=\s*+/?+\s*+document\b)", re.IGNORECASE)
 
 
 def about(metadata: Mapping[str, object]) -> str:

@@ -31,7 +31,7 @@ PIECE_CHARACTERS_MAX = 1000
 THINKING_TOKENS = 4096  # what a model that thinks gets beside the answer's
 ROUNDS_MAX = 8  # notes of notes of ...: each round is half as long at most
 
-_WHOLE_SENTENCES = re.compile(r".*[.!?][\"')\]\u2019\u201d]*(?=\s)", re.DOTALL)
+_WHOLE_SENTENCES = re.compile(r"\A.*[.!?][\"')\]\u2019\u201d]*(?=\s)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -112,12 +112,16 @@ class Reading:
         Raises:
             PromptTooLong: it does not fit, or leaves less room than the answer needed.
         """
-        prompt = prompts.message(task, head, text)
+        # Megabytes of text: not on the event loop, here and below.
+        prompt = await asyncio.to_thread(prompts.message, task, head, text)
         context = self._context.tokens
         if context is not None:
             answer_tokens = min(answer_tokens, max(1, context // 3))
             # Where the server says when it is too much, what might fit is worth asking.
-            used = estimate(prompt) + answer_tokens if self._context.silent else least(prompt)
+            if self._context.silent:
+                used = estimate(prompt) + answer_tokens
+            else:
+                used = await asyncio.to_thread(least, prompt)
             if used > context:
                 raise PromptTooLong("llm: longer than the context", context)
         answer_tokens += self._thinking_tokens()
