@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOP = {"app", "commands", "runtime"}
-ROOMS = {"agents", "models", "tables", "web", "worker"}
+TOP = {"app", "commands"}
+ROOMS = {"agents", "models", "runtime", "tables", "web", "worker"}
 OURS = TOP | ROOMS | {"tickertape"}
 # What knows Faust: its App, its commands, its records and its tables
 KNOW_FAUST = {"worker", "commands", "models", "tables"}

@@ -1,0 +1,221 @@
+"""Opens what a worker is made of, in order, and closes it in the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import structlog
+
+from runtime import process
+from runtime.standing import Standing
+from tickertape import kafka_admin, topics
+from tickertape.background import spawn
+from tickertape.batches import BatchReader
+from tickertape.broker import EmbeddedBroker
+from tickertape.delivery.breaker import Breakers
+from tickertape.delivery.flow import Flow
+from tickertape.delivery.publisher import KafkaPublisher
+from tickertape.delivery.retries import RetryReader
+from tickertape.delivery.spec import Limits, Route, Spec
+from tickertape.dlq.box import DeadLetters
+from tickertape.embed import load
+from tickertape.embed.runner import Runner
+from tickertape.errors import BrokerError
+from tickertape.kafka.watch import BrokerWatch
+from tickertape.pipeline import Pipeline
+from tickertape.search import Search
+from tickertape.services import Services
+from tickertape.settings import Settings
+from tickertape.stores import open_stores
+from tickertape.summarize import open_summarizer
+from worker import TickertapeApp
+
+EXPIRE_EVERY_SECONDS = 3600.0
+DELETED_SECONDS = 7 * 86_400.0  # a late older event brings nothing back for so long
+END_SECONDS_MAX = 1.0
+
+log = structlog.get_logger("tickertape.start")
+
+Task = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+
+
+class Part(Protocol):
+    """What is started and stopped; a stop is safe where the start failed."""
+
+    async def start(self) -> None:
+        """Get ready."""
+
+    async def stop(self) -> None:
+        """Close."""
+
+
+class Worker:
+    """Built at import, opened when a worker starts. Each part registers its close as it opens."""
+
+    def __init__(self, app: TickertapeApp) -> None:
+        self.app = app
+        self.settings: Settings = app.settings
+        self.breakers = Breakers()
+        self.publisher = KafkaPublisher(self.settings)
+        self.batches = BatchReader(self.settings)
+        self._watch = BrokerWatch(
+            self.settings.bootstrap, self.publisher.reachable, self._revive_broker
+        )
+        self.standing = Standing(app, self.breakers, self._watch, self.batches)
+        self._broker: EmbeddedBroker | None = None
+        self._opened = AsyncExitStack()
+        self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    @property
+    def services(self) -> Services:
+        """What `open` made."""
+        return self.standing.services
+
+    def add(self, spec: Spec[Any]) -> None:
+        """Run a flow: its own topics by Faust, its retry topics by the retry reader."""
+        settings = self.settings
+        limits = Limits(
+            records_max=settings.in_flight_records_max,
+            bytes_max=settings.in_flight_bytes_max,
+            retry_delays_seconds=settings.retry_delays_seconds,
+            retry_jitter=settings.retry_jitter,
+            group=settings.app_id,
+            progress_topic=settings.topic_batch_progress,
+            wait_seconds=settings.batch_wait_ms / 1000,
+        )
+        flow = Flow(spec, limits, self.publisher.send, self.breakers)
+        own = [topic for topic, route in spec.routes.items() if not route.attempts]
+        self.app.run_flow(flow, own)
+
+    # Open and close
+
+    def join_broker(self) -> None:
+        """Join the embedded broker where none is named; start it where it is not running."""
+        if self.settings.embedded_broker:
+            broker = EmbeddedBroker(self.settings.data_dir, self.settings.broker_port)
+            self._broker = broker
+            self._opened.push_async_callback(asyncio.to_thread, broker.leave)
+            broker.join(lambda message: log.info("broker", message=message))
+
+    async def _revive_broker(self) -> None:
+        """Start the embedded broker again where it has died."""
+        if self._broker is None:
+            return
+        try:
+            if await asyncio.to_thread(self._broker.revive):
+                log.warning("broker_started_again", bootstrap=self.settings.bootstrap)
+        except BrokerError as error:
+            log.error("broker_not_started", error=str(error))
+
+    async def open(self) -> None:
+        """Create topics, open stores, load the model. Raises `StartError` with one line."""
+        settings = self.settings
+        stores = open_stores(settings)
+        report = await kafka_admin.ensure(settings.bootstrap, kafka_admin.wanted(settings))
+        report.raise_for_errors()
+        for base, level in await kafka_admin.left_over(settings.bootstrap, settings):
+            self._read_too(base, level)
+        await kafka_admin.wait_for_groups(settings.bootstrap, settings.app_id)
+        for store in stores:
+            await self._start(store)
+        runner = Runner(await asyncio.to_thread(load, settings), settings.batch_tokens)
+        await self._start(runner)
+        summarizer = open_summarizer(settings, runner)
+        await self._start(summarizer)
+        self.standing.opened = Services(
+            settings=settings,
+            stores=stores,
+            runner=runner,
+            search=Search(stores[0], runner),
+            summarizer=summarizer,
+            publisher=self.publisher,
+            batches=self.batches,
+            runtime=self.standing,
+            dead_letters=DeadLetters(settings, self.publisher.send),
+            pipeline=Pipeline(
+                stores,
+                runner,
+                chunk_tokens=settings.chunk_tokens,
+                overlap_tokens=settings.chunk_overlap_tokens,
+            ),
+        )
+        log.info(
+            "open",
+            model=runner.embedder.identity,
+            stores=settings.stores,
+            summaries=summarizer.name,
+            brokers=settings.bootstrap,
+        )
+
+    def _read_too(self, base: str, level: int) -> None:
+        """Read a retry topic of a level that the settings have no more: its records would wait
+        there until they expire, and their batches for them."""
+        topic = topics.retry(base, level)
+        for flow in self.app.flows:
+            if any(route.base == base for route in flow.spec.routes.values()):
+                flow.spec.routes[topic] = Route(base, attempts=level + 1, internal=True)
+                log.info("left_over", topic=topic, flow=flow.spec.name)
+
+    async def start(self) -> None:
+        """Start producing, reading batches, holding, pinging. Retries start with consumption."""
+        process.tune()
+        await self._start(self.publisher)
+        await self._start(self.batches)
+        self._keep(
+            ("holds", self.app.keep_holds),
+            ("pings", self.standing.ping),
+            ("broker", self._watch.run),
+            ("expiry", self._expire),
+        )
+
+    async def started(self) -> None:
+        """Read the retry topics of the flows that run here; start the background tasks."""
+        self._keep(*(("background", make) for make in self.background))
+        flows = {
+            topic: flow
+            for flow in self.app.flows
+            for topic, route in flow.spec.routes.items()
+            if route.attempts
+        }
+        if flows and self.standing.retries is None:
+            self.standing.retries = RetryReader(self.settings, flows)
+            await self._start(self.standing.retries)
+        log.info("ready", flows=[flow.spec.name for flow in self.app.flows])
+
+    def stop_feeding(self) -> None:
+        """First step of a stop: hand nothing more to the flows."""
+        if self.standing.retries is not None:
+            self.standing.retries.stop_feeding()
+
+    async def close(self) -> None:
+        """Close everything, what was opened last first. Safe to call twice."""
+        try:
+            await self._opened.aclose()
+        finally:
+            self.standing.opened = self.standing.retries = None
+
+    async def _start(self, part: Part) -> None:
+        self._opened.push_async_callback(part.stop)
+        await part.start()
+
+    def _keep(self, *tasks: Task) -> None:
+        """Run tasks until the close."""
+        self._opened.push_async_callback(_end, [spawn(name, make) for name, make in tasks])
+
+    async def _expire(self) -> None:
+        """Forget heads of documents that were deleted long ago."""
+        while True:
+            for store in self.services.stores:
+                await store.expire(time.time() - DELETED_SECONDS)
+            await asyncio.sleep(EXPIRE_EVERY_SECONDS)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS_MAX)

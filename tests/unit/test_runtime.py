@@ -1,0 +1,199 @@
+"""The worker's parts: opened in order, closed in the other, whatever fails; and how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from runtime import Worker, process
+from tickertape.delivery.spec import Route, Spec
+from tickertape.settings import Settings
+from worker import TickertapeApp
+
+
+class Part:
+    """Writes down what is asked of it; fails where it is told to."""
+
+    dependency: str | None = None
+
+    def __init__(self, name: str, told: list[str], fails: str = "") -> None:
+        self.name = name
+        self.down = False
+        self.caught_up = True
+        self._told = told
+        self._fails = fails
+
+    async def start(self) -> None:
+        self._say("start")
+
+    async def stop(self) -> None:
+        self._say("stop")
+
+    async def ping(self) -> None:
+        if self.down:
+            raise RuntimeError(f"{self.name} is away")
+
+    async def expire(self, before: float) -> None: ...
+
+    async def send(self, records: Any) -> Any:
+        raise AssertionError("nothing is sent")
+
+    async def reachable(self) -> bool:
+        return True
+
+    def _say(self, what: str) -> None:
+        self._told.append(f"{what} {self.name}")
+        if self._fails == what:
+            raise RuntimeError(f"{self.name} cannot {what}")
+
+
+@pytest.fixture
+def untuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "tune", lambda: None)
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def worker(tmp_path: Path, told: list[str], untuned: None) -> Worker:
+    settings = Settings(_env_file=None, brokers="kafka:9092", data_dir=tmp_path)
+    made = Worker(TickertapeApp(settings))
+    made.publisher = cast(Any, Part("publisher", told))
+    made.batches = cast(Any, Part("batches", told))
+    store, llm = Part("sqlite", told), Part("llm", told)
+    llm.dependency = "llm"
+    made.standing.opened = cast(Any, SimpleNamespace(stores=[store], summarizer=llm))
+    return made
+
+
+async def test_what_was_started_last_is_stopped_first(worker: Worker, told: list[str]) -> None:
+    await worker.start()
+    await worker.close()
+    assert told == ["start publisher", "start batches", "stop batches", "stop publisher"]
+    await worker.close()
+    assert len(told) == 4
+
+
+async def test_one_that_cannot_start_is_stopped_with_those_before(
+    worker: Worker, told: list[str]
+) -> None:
+    worker.batches = cast(Any, Part("batches", told, fails="start"))
+    with pytest.raises(RuntimeError, match="batches cannot start"):
+        await worker.start()
+    await worker.close()
+    assert told[-2:] == ["stop batches", "stop publisher"]
+
+
+async def test_one_that_cannot_stop_keeps_nothing_else_open(
+    worker: Worker, told: list[str]
+) -> None:
+    worker.batches = cast(Any, Part("batches", told, fails="stop"))
+    await worker.start()
+    with pytest.raises(RuntimeError, match="batches cannot stop"):
+        await worker.close()
+    assert told[-1] == "stop publisher"
+    with pytest.raises(RuntimeError, match="not open"):
+        _ = worker.services
+
+
+async def test_background_tasks_end_with_the_worker(worker: Worker) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def forever() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    worker.background.append(forever)
+    await worker.started()
+    await asyncio.wait_for(began.wait(), 10)
+    await worker.close()
+    assert ended.is_set()
+
+
+def spec(name: str, part: str | None, topic: str) -> Spec[Any]:
+    async def handle(works: Any) -> Any:
+        raise AssertionError("nothing comes")
+
+    return Spec(name, {topic: Route(topic)}, lambda record: record, handle, part=part)
+
+
+async def test_a_pause_lets_progress_go_on(worker: Worker) -> None:
+    worker.add(spec("embed", "store", "text-messages"))
+    worker.add(spec("progress", None, "batch-progress"))
+    standing = worker.standing
+    standing.pause()
+    assert standing.paused
+    assert [(flow.spec.name, flow.paused) for flow in worker.app.flows] == [
+        ("embed", True),
+        ("progress", False),
+    ]
+    standing.resume()
+    assert not standing.paused
+    assert [flow.state for flow in standing.flows()] == ["stopped", "stopped"]  # no partitions
+
+
+async def test_only_lags_of_our_flows_are_told(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.add(spec("embed", "store", "text-messages"))
+    lags = {"text-messages": {0: 2, 1: 3}, "a-changelog": {0: 9}}
+    monkeypatch.setattr(worker.app, "lags", lambda: lags)
+    assert worker.standing.lags() == {"text-messages": {0: 2, 1: 3}}
+    (shown,) = worker.standing.flows()
+    assert (shown.lag, shown.partitions) == (5, 2)
+
+
+async def test_each_part_that_is_not_ready_is_named(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = worker.standing
+    opened = standing.opened
+    standing.opened = None
+    assert standing.unready() == {"worker": "starting"}
+    standing.opened = opened
+    standing._batches = worker.batches
+    assert standing.unready() == {"kafka": "no partitions assigned yet"}
+    monkeypatch.setattr(worker.app, "_consuming", True)
+    assert standing.unready() == {}
+
+    services = worker.services
+    (store,), llm = services.stores, services.summarizer
+    cast(Any, store).down = cast(Any, llm).down = True
+    cast(Any, worker.batches).caught_up = False
+    await standing.ping_once()
+    worker.breakers["llm"].open("llm: refused")
+    assert standing.unready() == {
+        "store:sqlite": "sqlite is away",
+        "llm": "refused",  # what a call saw is newer
+        "batches": "reading batch-status",
+    }
+    cast(Any, store).down = cast(Any, llm).down = False
+    await standing.ping_once()
+    worker.breakers["llm"].succeeded()
+    assert standing.unready() == {"batches": "reading batch-status"}
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+def test_the_collector_looks_seldom_and_not_at_what_stays(collector: None) -> None:
+    process.tune()
+    assert gc.get_threshold() == process.GC_THRESHOLDS
+    assert gc.get_freeze_count() > 0
