@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.test_imports import reached
 from tickertape.broker import config
 from tickertape.broker.jars import KAFKA_VERSION
 from tickertape.settings import Settings, describe, env_name
@@ -127,6 +128,12 @@ class TestImage:
                 for source in line.split()[1:-1]:
                     assert list(ROOT.glob(source)), source
                     assert f"!{source}" in let_in, source
+
+    def test_copies_every_room_that_a_worker_imports(self, lines: list[str]) -> None:
+        rooms = {name.partition(".")[0] for name in reached("app")} - {"app", "commands"}
+        copied = {line.split()[1] for line in lines if line.startswith("COPY ")}
+        assert {"agents", "tickertape", "worker"} <= rooms
+        assert rooms - copied == set()
 
     def test_its_variables_are_settings(self, lines: list[str]) -> None:
         text = "\n".join(lines)
