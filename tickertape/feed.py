@@ -24,6 +24,7 @@ from tickertape.decode import parse
 from tickertape.documents import NAMESPACE
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord, PermanentError
+from tickertape.text import blank
 from tickertape.topics import RECORD_BYTES_MAX
 
 STDIN = "-"
@@ -115,7 +116,7 @@ def _with_text(payload: dict[str, Any], field: str) -> dict[str, Any]:
         value = payload.get(name)
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             value = "\n".join(value)
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and not blank(value):
             return {field: value, **{k: v for k, v in payload.items() if k not in (name, field)}}
     raise InvalidRecord(field, "a non-empty string", values.got(payload.get(field)))
 
@@ -173,7 +174,7 @@ def _text(
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", "replace")  # what editors wrote before UTF-8
-    if not text.strip():
+    if blank(text):
         return Problem(where, "empty")
     if taken.setdefault(name, where) != where:
         return Problem(where, f"its id would be {name}, which is that of {taken[name]}")

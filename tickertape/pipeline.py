@@ -32,6 +32,7 @@ from tickertape.documents import (
 )
 from tickertape.embed.runner import Runner
 from tickertape.stores.base import Store
+from tickertape.text import Reading, comparable
 
 
 class Verdict(enum.IntEnum):
@@ -162,11 +163,15 @@ class Pipeline:
     async def _chunks(self, items: Sequence[Item], share: Hashable) -> list[list[StoredChunk]]:
         """Chunk and embed; vectors made elsewhere are taken as they are."""
         documents = [item for item in items if isinstance(item, Document)]
-        tokens = await self._runner.tokenize([document.text for document in documents])
+        # The model reads the comparable text; passages are cut out of the one that came.
+        readings = await asyncio.to_thread(
+            lambda: [comparable(document.text) for document in documents]
+        )
+        tokens = await self._runner.tokenize([reading.text for reading in readings])
         pieces = await asyncio.to_thread(
             lambda: [
-                chunking.chunk(document.text, found, self._limit, self._overlap)
-                for document, found in zip(documents, tokens, strict=True)
+                _placed(chunking.chunk(reading.text, found, self._limit, self._overlap), reading)
+                for reading, found in zip(readings, tokens, strict=True)
             ]
         )
         sequences = [piece.ids for found in pieces for piece in found]
@@ -247,6 +252,17 @@ class Pipeline:
             if stored.head.content_version == document.version:
                 return stored.chunks
         return None
+
+
+def _placed(chunks: Sequence[chunking.Chunk], reading: Reading) -> Sequence[chunking.Chunk]:
+    """The chunks of a reading, by their places in the text that was read."""
+    spans = [(chunk.start, chunk.end) for chunk in chunks]
+    if (places := reading.spans(spans)) is spans:
+        return chunks
+    return [
+        chunking.Chunk(start, end, chunk.ids)
+        for (start, end), chunk in zip(places, chunks, strict=True)
+    ]
 
 
 def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> Verdict:

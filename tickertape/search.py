@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import CandidateStore, Hit, Mode, Query, Store
+from tickertape.text import blank, comparable
 
 MODES = ("dense", "keyword", "hybrid")
 DENSE_WEIGHT = 0.5  # keyword has the rest; equal weights measured best
@@ -159,7 +160,7 @@ class Search:
     async def _vector(self, request: SearchRequest) -> Vector | None:
         if request.mode == "keyword":
             return None
-        return await self.runner.embed_text(request.query)
+        return await self.runner.embed_text(comparable(request.query).text)
 
     async def _dense(
         self, request: SearchRequest, vector: asyncio.Task[Vector | None], limit: int
@@ -205,7 +206,7 @@ def checked(request: SearchRequest) -> SearchRequest:
         raise InvalidRecord("query", expected, len(request.query))
     # A lone surrogate is no text for a tokenizer, NUL is none for a database.
     query = request.query.encode("utf-8", "replace").decode().replace("\0", " ").strip()
-    if not query:
+    if blank(query):
         raise InvalidRecord("query", "a text", request.query)
     if request.mode not in MODES:
         raise InvalidRecord("mode", f"one of {', '.join(MODES)}", request.mode)

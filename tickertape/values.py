@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tickertape.errors import InvalidRecord, TooLarge
+from tickertape.text import blank
 
 DEPTH_MAX = 64  # levels of metadata: far below what any JSON writer or store refuses
 ID_BYTES_MAX = 1024  # ids are Kafka keys and columns of B-tree indexes
@@ -79,16 +80,16 @@ def identifier(name: str, value: object) -> str | None:
 
 
 def content(name: str, value: object, bytes_max: int) -> str:
-    """Return a text that is there: not blank, at most ``bytes_max`` bytes of UTF-8.
+    """Return a text of which a reader sees something, at most ``bytes_max`` bytes of UTF-8.
 
     Raises:
-        InvalidRecord: not a string, or a blank one.
+        InvalidRecord: not a string, or nothing but spaces and invisible characters.
         TooLarge: over the limit; names TICKERTAPE_TEXT_BYTES_MAX.
     """
     if not isinstance(value, str):
         raise InvalidRecord(name, "a non-empty string", got(value))
     text = clean(value)
-    if not text or text.isspace():
+    if blank(text):
         raise InvalidRecord(name, "a non-empty string", text)
     check_size(name, text, bytes_max)
     return text

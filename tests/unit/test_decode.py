@@ -182,7 +182,10 @@ class TestIdentifier:
 
 
 class TestText:
-    @pytest.mark.parametrize("value", [None, "", "  \n", "\0", 5, True, ["a"], {}])
+    @pytest.mark.parametrize(
+        "value",
+        [None, "", "  \n", "\0", "\u200b\u200b", "\x07\b", "\ufeff \u00ad", 5, True, ["a"], {}],
+    )
     def test_refuses_what_is_no_text(self, value):
         with pytest.raises(InvalidRecord, match=r"^text: expected a non-empty string"):
             Fields(record({"text": value}), Limits()).text("text")

@@ -44,12 +44,14 @@ class Characters:
 
     def __init__(self):
         self.embedded = 0
+        self.seen = []  # tokens
 
     def tokenize(self, texts):
         return [Tokens([ord(c) for c in t], [(i, i + 1) for i in range(len(t))]) for t in texts]
 
     def encode(self, sequences):
         self.embedded += len(sequences)
+        self.seen += [token for sequence in sequences for token in sequence]
         return np.array([[sum(s), len(s)] for s in sequences], np.float32)
 
     def close(self):
@@ -216,6 +218,22 @@ async def test_newer_content_is_not_told_as_what_an_older_event_wrote():
         assert await kit.verdict(first) is Verdict.WRITE
         (again,) = await kit.run(first)
         assert (again.verdict, list(again.chunks)) == (Verdict.SUPERSEDED, [])
+
+
+async def test_the_model_reads_the_comparable_text_and_the_passages_are_of_the_one_that_came():
+    text = " <p>An o\ufb03ce</p>\n<b>with\u00addrew</b> it &amp; rev-\nenue\u200b fell\u00bd. "
+    async with Kit() as kit:
+        (store,) = kit.stores
+        (result,) = await kit.run(document(text))
+        chunks = store.stored[DocumentKey(COLLECTION, "a")][1]
+    assert list(result.chunks) == list(chunks)
+    assert len(chunks) > 2
+    assert all(chunk.text == text[chunk.start : chunk.end] for chunk in chunks)
+    covered = {at for chunk in chunks for at in range(chunk.start, chunk.end)}
+    assert {at for at in range(len(text)) if not text[at].isspace()} <= covered
+    read = "".join(map(chr, kit.embedder.seen))
+    expected = "An office withdrew it & revenue fell 1/2."
+    assert sorted("".join(read.split())) == sorted("".join(expected.split()))
 
 
 async def test_one_bad_document_costs_only_itself():

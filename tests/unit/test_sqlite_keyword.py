@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,3 +98,73 @@ def test_the_best_of_many() -> None:
     expected = np.lexsort((np.arange(len(held)), -held))[:250]
     found = keyword_search._best(np.arange(len(held)), held, 250)
     assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("AT&T", "att"),
+        ("at&t", "att"),
+        ("AT&amp;T", "att"),
+        ("ON missed estimates third quarter", "on"),
+        ("NOW beat estimates", "now"),
+        ("COST beat estimates", "costco"),
+        ("S&P 500", "index"),
+        ("profit of the office", "ligature"),
+        ("guidance revenue withdrawn", "hyphens"),
+        ("Halvorsen", "zero width"),
+        ("\uff21\uff34\uff06\uff34", "att"),
+        ("caf\u00e9 7596", "wide"),
+        ("淨利", "chinese"),
+        ("営業利益", "japanese"),
+        ("영업이익", "korean"),
+    ],
+)
+async def test_words_are_found_as_a_reader_reads_them(
+    store: SqliteStore, query: str, first: str
+) -> None:
+    await store.apply(
+        [
+            put("contractions", "We can't and they don't. At last. It's on now at the t junction."),
+            put("att", "AT&T added 400,000 fibre customers."),
+            put("other", "Nordstrom missed estimates for the third quarter; costs beat estimates."),
+            put("on", "ON Semiconductor (ON) missed estimates for the third quarter, it said."),
+            put("now", "Margins beat estimates on licences.", metadata={"ticker": "NOW"}),
+            put("costco", "Margins beat estimates; fees rose.", metadata={"ticker": "COST"}),
+            put("index", "The S&P 500 fell."),
+            put("500", "The 500 of S. and P. are plants."),
+            put("ligature", "The o\ufb03ce reported a pro\ufb01t."),
+            put("hyphens", "Full-year guid\u00adance for rev-\nenue was with\u00addrawn."),
+            put("zero width", "Halvor\u200bsen Marine."),
+            put("wide", "cafe\u0301 \uff17\uff15\uff19\uff16"),
+            put("chinese", "台積電第三季營收為新台幣7900億元，淨利成長三成。"),  # noqa: RUF001
+            put("japanese", "トヨタの営業利益は前年比で二割増えた。"),
+            put("korean", "삼성전자의 영업이익이 증가했다."),
+        ]
+    )
+    assert ids(await keyword(store, query))[0] == first
+
+
+async def test_words_of_an_older_file_are_indexed_anew(store: SqliteStore, tmp_path: Path) -> None:
+    """A file of schema 1 held the words as FTS5 alone cut them."""
+    await store.apply(
+        [
+            put("att", "AT&T added customers.", metadata={"title": "o\ufb03ce", "ticker": "ON"}),
+            put("surrogate", "with\u00addrawn \ud800"),
+        ]
+    )
+    await store.stop()
+    db = apsw.Connection(str(tmp_path / "tickertape.db"))
+    db.execute("DELETE FROM passages_fts")
+    db.execute("INSERT INTO passages_fts (rowid, text, title) VALUES (1, 'AT&T added', 'x')")
+    db.pragma("user_version", 1)
+    db.close()
+
+    await store.start()
+    assert ids(await keyword(store, "at&t")) == ["att"]
+    assert ids(await keyword(store, "office")) == ["att"]
+    assert ids(await keyword(store, "withdrawn")) == ["surrogate"]
+    assert ids(await keyword(store, "x")) == []
+    await store.stop()
+    await store.start()  # once is enough
+    assert ids(await keyword(store, "ON")) == ["att"]

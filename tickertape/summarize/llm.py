@@ -12,6 +12,7 @@ from tickertape.summarize import prompts
 from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.summarize.numbers import unsupported
 from tickertape.summarize.reading import Context, Reading
+from tickertape.text import blank
 
 
 class LLMSummarizer:
@@ -56,7 +57,7 @@ class LLMSummarizer:
 
         `InvalidRecord` for a text of nothing but spaces.
         """
-        if not request.text.strip():
+        if blank(request.text):
             raise InvalidRecord("text", "a text to summarise", request.text)
         if not self._asked:
             await self.ping()

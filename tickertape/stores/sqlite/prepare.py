@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from tickertape import terms
 from tickertape.documents import Put, StoredChunk, Vectors
 from tickertape.errors import InvalidRecord
 from tickertape.stores.sqlite import values
 
-TITLE = ("title", "company", "ticker")
+TITLE = ("title", "company")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,27 @@ def prepare(put: Put) -> Prepared:
         TypeError: metadata that JSON cannot hold.
     """
     metadata = put.document.metadata
-    title = " ".join(value for name in TITLE if isinstance(value := metadata.get(name), str))
     return Prepared(
         put,
         _vectors(put.chunks),
-        [values.words(chunk.text) for chunk in put.chunks],
+        [words(chunk.text) for chunk in put.chunks],
         values.dump(metadata) if metadata else "{}",
         sorted(set(values.leaves(metadata))) if metadata else (),
-        values.words(title),
+        title(metadata),
     )
+
+
+def words(text: str) -> str:
+    """Return a passage as the keyword index gets it."""
+    return terms.indexed(values.words(text))
+
+
+def title(metadata: Mapping[str, Any]) -> str:
+    """Return what the keyword index gets beside each passage of a document."""
+    said = " ".join(value for name in TITLE if isinstance(value := metadata.get(name), str))
+    symbol = metadata.get("ticker")
+    known = terms.ticker(values.words(symbol)) if isinstance(symbol, str) else ""
+    return f"{words(said)} {known}".strip()
 
 
 def _vectors(chunks: Sequence[StoredChunk]) -> Vectors:

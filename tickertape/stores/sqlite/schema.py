@@ -7,15 +7,22 @@ whole when a worker first searches) beside `passages` (vectors and text, read by
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from tickertape.stores.sqlite import bm25
+from tickertape.stores.sqlite import bm25, reindex
 
-VERSION = 1  # PRAGMA user_version
+VERSION = 2  # PRAGMA user_version
+# What brings a file of this version to the next one, in a transaction with all the others
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
+    1: reindex.words,  # words were cut otherwise: accents, ligatures, AT&T, ON, Chinese
+}
+MIGRATION_SECONDS = 1800.0  # another worker may be at it: a million passages take some minutes
+MIGRATION_STEP_SECONDS = 0.5
 
 DDL = """
 -- The heads. Versions are text ("number.offset"): a producer's own version may be any integer.
@@ -80,11 +87,6 @@ CREATE TABLE removals (
     chunk INTEGER NOT NULL
 );
 
--- Contentless: the passage is kept once, in `passages`. Row ids are the chunks'.
-CREATE VIRTUAL TABLE passages_fts USING fts5 (
-    text, title, content='', contentless_delete=1, tokenize='porter unicode61'
-);
-
 CREATE TABLE summaries (
     collection TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -130,24 +132,39 @@ def _write_ahead(connection: apsw.Connection, wait: Callable[[int], bool]) -> No
 
 
 def create(connection: apsw.Connection) -> None:
-    """Create what is missing; several workers may do this at the same time.
+    """Create what is missing, or bring an older file up to date; several workers may do this at the
+    same time: one does it, the others wait.
 
     Raises:
         ValueError: the file was written by a newer Tickertape, or is some other database.
     """
-    with transaction(connection):
-        version = connection.pragma("user_version")
-        if version == VERSION:
+    deadline = time.monotonic() + MIGRATION_SECONDS
+    while True:
+        try:
+            with transaction(connection):
+                _create(connection)
             return
-        if version != 0:
-            raise ValueError(f"its schema is {version}, this Tickertape reads {VERSION}")
+        except apsw.BusyError:
+            # Not where the file is up to date and its writer only busy: that is an outage.
+            old = connection.pragma("user_version") in MIGRATIONS
+            if not old or time.monotonic() > deadline:
+                raise
+            time.sleep(MIGRATION_STEP_SECONDS)
+
+
+def _create(connection: apsw.Connection) -> None:
+    version = connection.pragma("user_version")
+    if version == 0:
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
             raise ValueError("it is another program's database")
         connection.execute(DDL)
-        connection.execute(
-            "INSERT INTO passages_fts (passages_fts, rank) VALUES ('rank', ?)",
-            (bm25.RANK,),
-        )
+        reindex.create(connection)
+    elif version > VERSION or version < 0:
+        raise ValueError(f"its schema is {version}, this Tickertape reads {VERSION}")
+    else:
+        for step in range(version, VERSION):
+            MIGRATIONS[step](connection)
+    if version != VERSION:
         connection.pragma("user_version", VERSION)
 
 
