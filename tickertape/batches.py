@@ -1,6 +1,5 @@
-"""Where every batch stands, read by each worker for itself from the compacted batch-status.
-
-A plain consumer of all partitions, no group: whichever worker owns a batch, any can answer.
+"""Where every batch stands, read by each worker for itself from the compacted batch-status:
+whichever worker owns a batch, any can answer.
 """
 
 from __future__ import annotations
@@ -15,15 +14,11 @@ from itertools import chain, islice
 from typing import Any
 
 import orjson
-import structlog
-from aiokafka.errors import KafkaError
 
-from tickertape.background import spawn
+from tickertape.compacted import CompactedReader
 from tickertape.delivery import headers as h
-from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
-FETCH_WAIT_MS = 5000  # data ends the wait
 BATCHES_MAX = 20_000
 FORGET_MAX = 1_000  # named at a time
 FINISHED = frozenset({"completed", "failed"})
@@ -31,8 +26,6 @@ STATUSES = FINISHED | {"queued", "processing"}
 TOTALS = ("total_documents", "processed_documents")
 DECLARED = ("status", "total_documents", "timestamp")
 COUNTS = ("done", "unchanged", "retrying", "dead", "seen", "repeats")
-
-log = structlog.get_logger("tickertape.batches")
 
 
 class BatchReader:
@@ -43,30 +36,27 @@ class BatchReader:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings
+        self._reader = CompactedReader(
+            settings, settings.topic_batch_status, self._take, name="batches"
+        )
         self._clock = clock
         self._heard: dict[str, float] = {}  # when each batch last changed, by the clock
         self._batches: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._overwritten: set[str] = set()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._caught_up = False
 
     async def start(self) -> None:
         """Read in the background, from the beginning."""
-        self._task = spawn("batches", self._run)
+        await self._reader.start()
 
     async def stop(self) -> None:
         """Stop reading. Safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._reader.stop()
 
     @property
     def caught_up(self) -> bool:
         """True once all that stood on the topic at start has been read."""
-        return self._caught_up
+        return self._reader.caught_up
 
     def get(self, batch_id: str) -> dict[str, Any] | None:
         """Return the batch-status fields of a batch; None when it is unknown or expired."""
@@ -124,37 +114,6 @@ class BatchReader:
                 if state["status"] in FINISHED:
                     return
             await changed.wait()
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except (KafkaError, OSError) as error:
-                log.warning("batch_reader", error=repr(error))
-            await asyncio.sleep(1.0)
-
-    async def _read(self) -> None:
-        consumer = Consumer(
-            self._settings.topic_batch_status,
-            bootstrap_servers=self._settings.bootstrap,
-            client_id=f"{self._settings.app_id}-batches",
-            group_id=None,  # all partitions, and no commits
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            auto_offset_reset="earliest",
-        )
-        await consumer.start()
-        try:
-            tps = list(consumer.assignment())
-            ends = await consumer.end_offsets(tps)
-            while True:
-                for messages in (await consumer.getmany(timeout_ms=500)).values():
-                    for message in messages:
-                        self._take(message)
-                if not self._caught_up:
-                    positions = [(tp, await consumer.position(tp)) for tp in tps]
-                    self._caught_up = all(at >= ends[tp] for tp, at in positions)
-        finally:
-            await consumer.stop()
 
     def _take(self, message: Any) -> None:
         key = (message.key or b"").decode("utf-8", "replace")

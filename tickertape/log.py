@@ -29,7 +29,7 @@ QUIET_SECONDS = 60.0
 LINES_MAX = 1000  # that are told apart
 # Of ours: what is said at each turn of a loop while a broker is away.
 LOOPS = frozenset(
-    {"batch_reader", "commit", "retry_reader", "retry_reader_close", "seek", "topics"}
+    {"commit", "compacted_reader", "retry_reader", "retry_reader_close", "seek", "topics"}
 )
 
 

@@ -35,7 +35,7 @@ def test_ours_are_all_written_but_those_of_loops(clock: list[float]) -> None:
     seldom = log.Seldom()
     dead = [record("tickertape.flow", {"event": "dead_letter", "key": n}) for n in range(5)]
     assert all(map(seldom.filter, dead))
-    loop = [record("tickertape.batches", {"event": "batch_reader"}) for _ in range(5)]
+    loop = [record("tickertape.compacted", {"event": "compacted_reader"}) for _ in range(5)]
     assert sum(map(seldom.filter, loop)) == 1
 
 
