@@ -254,6 +254,8 @@ async def test_a_few_sequences_are_shared_out_over_idle_lanes() -> None:
     await runner.start()
     await runner.embed([[n] * 10 for n in range(1, 9)])
     assert sorted(map(len, fake.batches)) == [4, 4]
+    for _ in range(2):
+        assert fake.begun.acquire(blocking=False)  # those two
     fake.gate.clear()
     waiting = [asyncio.create_task(runner.embed([[n] * 10])) for n in range(1, 4)]
     for _ in range(2):
