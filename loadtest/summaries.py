@@ -32,10 +32,10 @@ from sumy.utils import get_stop_words
 
 from tickertape import embed
 from tickertape.embed.runner import Runner
+from tickertape.grounding import unsupported
 from tickertape.settings import load
 from tickertape.summarize.base import SummaryRequest
 from tickertape.summarize.extractive import ExtractiveSummarizer
-from tickertape.summarize.numbers import unsupported
 
 METRICS = {"r1": "rouge1", "r2": "rouge2", "rlsum": "rougeLsum"}
 GATES = {"r1": 28.0, "r2": 11.5, "rlsum": 25.5}

@@ -17,9 +17,9 @@ from tickertape.documents import Vectors
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
+from tickertape.grounding import unsupported
 from tickertape.summarize.base import SummaryRequest
 from tickertape.summarize.extractive import ExtractiveSummarizer
-from tickertape.summarize.numbers import unsupported
 from tickertape.summarize.pieces import pieces
 from tickertape.summarize.salience import is_financial, judge
 from tickertape.summarize.selection import PLAIN_CANDIDATES, SENTENCE_CHARACTERS_MAX

@@ -10,7 +10,7 @@ from tickertape.demo.corpus import Corpus, Document
 from tickertape.demo.follow import Json
 from tickertape.demo.run import Outcome
 from tickertape.demo.summaries import sentences_of
-from tickertape.summarize.numbers import unsupported
+from tickertape.grounding import unsupported
 
 SHOWN = 3
 PASSAGES_ASKED = 12  # one of each kind of document

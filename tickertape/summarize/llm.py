@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from tickertape.errors import InvalidRecord
+from tickertape.grounding import unsupported
 from tickertape.llm import open_llm
 from tickertape.llm.base import DEPENDENCY, LanguageModel
 from tickertape.settings import Settings
 from tickertape.summarize import prompts
 from tickertape.summarize.base import Summary, SummaryRequest
-from tickertape.summarize.numbers import unsupported
 from tickertape.summarize.reading import Context, Reading
 from tickertape.text import blank
 
