@@ -76,7 +76,7 @@ def check(name: str, file: str = CONFIG) -> str:
     revision = REVISIONS.get(name, _BRANCH)
     try:
         commit, _ = _within(PROBE_SECONDS, lambda: _metadata(name, revision, file))
-    except errors.RemoteEntryNotFoundError:
+    except errors.EntryNotFoundError:
         raise HubError(f"{name} has no {file} on the hub") from None
     return commit
 
@@ -86,7 +86,7 @@ def _download(name: str, commit: str, file: str, folder: Path, *, required: bool
 
     try:
         _, etag = _metadata(name, commit, file)
-    except errors.RemoteEntryNotFoundError:
+    except errors.EntryNotFoundError:
         if required:
             raise HubError(f"{name} has no {file} on the hub") from None
         return
@@ -110,7 +110,7 @@ def _metadata(name: str, revision: str, file: str) -> tuple[str, str]:
     url = hf_hub_url(name, file, revision=revision, endpoint=endpoint())
     try:
         found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint())
-    except errors.RemoteEntryNotFoundError:
+    except errors.EntryNotFoundError:
         raise
     except errors.RepositoryNotFoundError:
         raise HubError(f"{name} is not on the hub, or not for this account") from None
