@@ -1,8 +1,9 @@
 """What a browser on someone else's page must not be able to do with this server.
 
-A worker listens on loopback without a password, so two attacks matter: a page elsewhere that
-posts to it (cross-site request), and a page whose name is rebound to 127.0.0.1, which then reads
-from it too (DNS rebinding). Both are told by headers that a page's script cannot forge.
+A worker listens without a password on loopback, or in a container whose port is published there,
+so two attacks matter: a page elsewhere that posts to it (cross-site request), and a page whose name
+is rebound to 127.0.0.1, which then reads from it too (DNS rebinding). Both are told by headers that
+a page's script cannot forge.
 """
 
 from __future__ import annotations
@@ -37,26 +38,38 @@ HEADERS = {
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what comes from a page elsewhere."""
     host = request.headers.get("Host")
-    if host is not None and _only_loopback(request):
+    if host is not None and (allowed := _allowed(request)) is not None:
         name = host_name(host)
-        if not is_loopback(name) and name not in services_of(request).settings.web_allowed_hosts:
+        if not is_loopback(name) and name not in allowed and name != _own_address(request):
             raise Problem(
                 421,
-                f"Host: expected localhost or a loopback address, got {name[:100]!r}; "
-                "set TICKERTAPE_WEB_ALLOWED_HOSTS for a proxy, "
-                "or TICKERTAPE_WEB_HOST to serve other machines.",
+                f"Host: expected {', '.join(['localhost', *sorted(allowed - {'localhost'})])}, "
+                f"got {name[:100]!r}; name it in TICKERTAPE_WEB_ALLOWED_HOSTS to serve it.",
             )
     if request.method not in SAFE_METHODS and is_cross_site(request):
         raise Problem(403, "Requests from a page of another site are refused.")
     return await handler(request)
 
 
-def _only_loopback(request: web.Request) -> bool:
-    """Return whether the server listens on loopback. Before it is open it has nothing to tell."""
+def _allowed(request: web.Request) -> frozenset[str] | None:
+    """Return the names that may be asked for, beside loopback's; None where any may.
+
+    Any may where the server listens for other machines and no names are set. Before it is open
+    it has nothing to tell.
+    """
     try:
-        return is_loopback(services_of(request).settings.web_host)
+        settings = services_of(request).settings
     except TransientError:
-        return False
+        return None
+    if not settings.web_allowed_hosts and not is_loopback(settings.web_host):
+        return None
+    return frozenset(name.lower() for name in settings.web_allowed_hosts)
+
+
+def _own_address(request: web.Request) -> str | None:
+    """Return the address that the connection came to: probes name it, a rebound page does not."""
+    own = request.get_extra_info("sockname")
+    return str(own[0]) if isinstance(own, tuple) else None
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -66,7 +66,7 @@ def test_the_defaults_are_those_of_the_code(
         monkeypatch.setenv(name, value)
     settings = Settings()
     for name, shown in describe(settings).items():
-        if name != "KAFKA_BROKERS":
+        if name not in {"KAFKA_BROKERS", "TICKERTAPE_WEB_ALLOWED_HOSTS"}:
             assert shown["value"] == shown["default"], name
 
 
@@ -108,6 +108,8 @@ def test_what_runs_on_is_watched(compose: dict[str, Any]) -> None:
 def test_the_pages_are_for_this_machine_only(compose: dict[str, Any]) -> None:
     port = Settings.model_fields["web_port"].default
     assert compose["services"]["worker"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    given = settings_of(compose["services"]["worker"]["environment"])
+    assert given["TICKERTAPE_WEB_ALLOWED_HOSTS"].split(",") == ["localhost", "worker"]
     assert f"localhost:{port}/readyz" in compose["services"]["worker"]["healthcheck"]["test"][-1]
 
 
@@ -134,6 +136,12 @@ class TestImage:
         copied = {line.split()[1] for line in lines if line.startswith("COPY ")}
         assert {"agents", "tickertape", "worker"} <= rooms
         assert rooms - copied == set()
+
+    def test_names_that_it_serves_are_set(self, lines: list[str]) -> None:
+        """It listens on 0.0.0.0: without them a page rebound to loopback could read from it."""
+        text = "\n".join(lines)
+        assert "TICKERTAPE_WEB_HOST=0.0.0.0" in text
+        assert "TICKERTAPE_WEB_ALLOWED_HOSTS=localhost" in text
 
     def test_its_variables_are_settings(self, lines: list[str]) -> None:
         text = "\n".join(lines)

@@ -78,6 +78,40 @@ async def test_a_name_rebound_to_loopback_is_refused(
     assert answer.status == status
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:6066", 200),
+        ("worker", 200),
+        ("WORKER:6066", 200),
+        ("rebound.example:6066", 421),
+        ("10.0.0.1", 421),
+        ("", 421),
+    ],
+)
+async def test_names_that_are_set_are_obeyed_wherever_the_server_listens(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    """In a container it listens on 0.0.0.0, and its port is published on loopback."""
+    given = {"web_host": "0.0.0.0", "web_allowed_hosts": ("localhost", "Worker")}
+    async with parts(tmp_path, **given) as services, served(services) as client:
+        answer = await client.get("/stats", headers={"Host": host})
+        assert answer.status == status
+        if status == 421:
+            assert "TICKERTAPE_WEB_ALLOWED_HOSTS" in (await answer.json())["detail"]
+
+
+async def test_a_probe_may_ask_for_the_address_it_connects_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kubernetes and Prometheus do. A rebound page's script asks for its own name."""
+    monkeypatch.setattr("web.guard._own_address", lambda _: "10.1.2.3")
+    given = {"web_host": "0.0.0.0", "web_allowed_hosts": ("localhost",)}
+    async with parts(tmp_path, **given) as services, served(services) as client:
+        assert (await client.get("/livez", headers={"Host": "10.1.2.3:6066"})).status == 200
+        assert (await client.get("/livez", headers={"Host": "10.1.2.4:6066"})).status == 421
+
+
 async def test_a_public_server_takes_any_host(tmp_path: Path) -> None:
     async with parts(tmp_path, web_host="0.0.0.0") as services, served(services) as client:
         assert (await client.get("/stats", headers={"Host": "search.example"})).status == 200

@@ -25,7 +25,11 @@ class WebSettings(Section):
     web_allowed_hosts: Names = Field(
         (),
         validation_alias=env("TICKERTAPE_WEB_ALLOWED_HOSTS"),
-        description="Host names a proxy may ask for, beside this machine's own, comma-separated.",
+        description=(
+            "Host names that may be asked for, beside localhost and the address itself, "
+            "comma-separated. Obeyed whenever it is set; needed where TICKERTAPE_WEB_HOST is not "
+            "loopback and only this machine, or a proxy, is to be served."
+        ),
     )
     web_body_bytes_max: int = Field(
         16 * 2**20,
