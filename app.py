@@ -17,6 +17,7 @@ from runtime import Worker
 from tables import batches
 from tickertape import settings as settings_module
 from tickertape.errors import StartError
+from web.server import Runner
 from worker import TickertapeApp, table_partition
 
 ROOT = Path(__file__).parent
@@ -49,5 +50,6 @@ if "progress" in settings.roles:
         lambda: progress.close_idle(settings, lambda: worker.services, worker.batches, app.all_read)
     )
 
+app.runner_of = Runner
 web.register(app.web_application, lambda: worker.services)
 commands.register(app, worker)

@@ -6,7 +6,6 @@ A command, a route, a topic or a setting that is new is on the page after `make 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,15 +33,10 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def routes() -> Iterator[tuple[str, str, str]]:
     """Yield method, path and purpose of every route, from the description that users get."""
     import app
+    import web
 
-    web: Any = app.app.web
-    (described,) = (
-        route
-        for route in web.web_app.router.routes()
-        if route.method == "GET" and route.resource.canonical == "/openapi.json"
-    )
-    reply = _finish(described.handler)
-    for path, methods in json.loads(reply.body)["paths"].items():
+    described = app.app.web_application[web.DESCRIPTION]
+    for path, methods in described["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, _first_sentence(operation)
 
@@ -50,15 +44,6 @@ def routes() -> Iterator[tuple[str, str, str]]:
 def _first_sentence(operation: Mapping[str, str]) -> str:
     text = operation.get("description") or operation["summary"]
     return re.split(r"(?<=[.:])\s", " ".join(text.split()))[0].rstrip(".:") + "."
-
-
-def _finish(handler: Callable[..., Any]) -> Any:
-    """The handler needs no request and waits for nothing."""
-    try:
-        handler(None).send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("/openapi.json waits for something")
 
 
 def _walk(group: click.Group, before: str) -> Iterator[tuple[str, click.Command]]:

@@ -212,15 +212,20 @@ def checked(request: SearchRequest) -> SearchRequest:
         raise InvalidRecord("mode", f"one of {', '.join(MODES)}", request.mode)
     if not isinstance(request.k, int) or not 1 <= request.k <= K_MAX:
         raise InvalidRecord("k", f"an integer from 1 to {K_MAX}", request.k)
-    if len(request.filters) > FILTERS_MAX:
-        raise InvalidRecord("filters", f"at most {FILTERS_MAX} names", len(request.filters))
-    for name, value in request.filters.items():
+    check_filters(request.filters)
+    return replace(request, query=query)
+
+
+def check_filters(filters: Mapping[str, Any]) -> None:
+    """Raise `InvalidRecord` where they are too many, or one is no value and no list of values."""
+    if len(filters) > FILTERS_MAX:
+        raise InvalidRecord("filters", f"at most {FILTERS_MAX} names", len(filters))
+    for name, value in filters.items():
         values = value if isinstance(value, list | tuple) else [value]
         if len(values) > FILTER_VALUES_MAX:
             raise InvalidRecord(f"filters.{name}", f"at most {FILTER_VALUES_MAX} values")
         if not all(isinstance(one, Scalar) for one in values):
             raise InvalidRecord(f"filters.{name}", "a value or a list of values", value)
-    return replace(request, query=query)
 
 
 def fuse(mode: str, dense: Sequence[Hit], keyword: Sequence[Hit]) -> list[SearchHit]:

@@ -5,14 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
-import orjson
 from aiohttp import web
 
 from tickertape import __version__, metrics
-from web import batches, dlq, documents, errors, guard, openapi, pages, search, sse, status
-from web.routes import SERVICES, Handler, Reply, Route, ServicesOf
+from web import (
+    batches,
+    choices,
+    dlq,
+    documents,
+    errors,
+    exchange,
+    guard,
+    openapi,
+    pages,
+    search,
+    sse,
+    status,
+)
+from web.exchange import reply
+from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
+DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
 RESOURCES = (pages, status, documents, batches, dlq, search)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
@@ -29,22 +44,35 @@ def register(web_app: web.Application, services_of: ServicesOf, more: Sequence[R
     web_app.on_response_prepare.append(guard.add_headers)
     web_app.on_shutdown.append(_close_streams)
     routes = [*ROUTES, *more]
-    routes.append(_description([*routes]))
+    web_app[DESCRIPTION], described = _description([*routes])
+    routes.append(described)
     for route in routes:
         # An id may have slashes in it, so it takes the rest of the path.
-        path = route.path.replace("{id}", "{id:.+}")
-        web_app.router.add_route(route.method, path, route.handler)
+        path = route.path.replace("{id}", r"{id:[\s\S]+}")
+        handler = _strict(route)
+        web_app.router.add_route(route.method, path, handler)
         if route.method == "GET":
-            web_app.router.add_route("HEAD", path, route.handler)
+            web_app.router.add_route("HEAD", path, handler)
     web_app.router.add_static("/static", pages.STATIC)
 
 
-def _description(routes: Sequence[Route]) -> Route:
-    """Return the route of /openapi.json, which describes itself too."""
+def _strict(route: Route) -> Handler:
+    """Return the route's handler, which is not asked what the route does not take."""
 
-    async def describe(_request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        await exchange.refuse_all(request, route)
+        return await route.handler(request)
+
+    return handle
+
+
+def _description(routes: Sequence[Route]) -> tuple[dict[str, Any], Route]:
+    """Return the description, and the route of /openapi.json, which describes itself too."""
+
+    async def describe(request: web.Request) -> web.Response:
         """OpenAPI 3.1, made of the very types that check requests."""
-        return web.Response(body=body, content_type="application/json")
+        names = choices.names(services_of(request).settings)
+        return reply(choices.filled(description, names))
 
     route = Route(
         "GET",
@@ -54,8 +82,8 @@ def _description(routes: Sequence[Route]) -> Route:
         pages.TAG,
         (Reply(200, dict, "OpenAPI 3.1."),),
     )
-    body = orjson.dumps(openapi.describe([*routes, route], __version__))
-    return route
+    description = openapi.describe([*routes, route], __version__)
+    return description, route
 
 
 async def _close_streams(web_app: web.Application) -> None:

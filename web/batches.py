@@ -25,11 +25,12 @@ async def status(request: web.Request) -> web.StreamResponse:
     the server shuts down; a client that connects again is told the state first.
     """
     services = services_of(request)
+    watch = read_query(request, BatchQuery).watch
     batch_id = request.match_info["batch_id"]
     state = services.batches.get(batch_id)
     if state is None:
         raise _unknown(services, batch_id)
-    if read_query(request, BatchQuery).watch or accepts(request, "text/event-stream"):
+    if watch or accepts(request, "text/event-stream"):
         return await sse.stream(request, _events(services, batch_id))
     finished = state["status"] in FINISHED
     return reply(Batch.model_validate(state), headers={} if finished else {"Retry-After": "1"})

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from web.fields import Id, Number, Short, Text, Tree, Ts
+from web.fields import Filters, Flag, Id, Number, Short, Text, Tree, Ts, Whole, choices
 
 
 class Body(BaseModel):
-    """A request's body or query."""
+    """A request's body or query. A field that is not named here is refused."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Answer(BaseModel):
@@ -68,7 +68,7 @@ class DocumentsBody(Body):
 
     documents: list[DocumentBody] = Field(min_length=1)
     batch_id: Id = Field(None, description="Made where it is absent.")
-    total_documents: int | None = Field(
+    total_documents: Whole | None = Field(
         None, ge=1, description="Of the whole batch, where it is sent in several requests."
     )
 
@@ -80,10 +80,12 @@ class DocumentsQuery(Body):
     """Where the documents go."""
 
     topic: str | None = Field(
-        None, description="The topic of financial documents (default) or of text messages."
+        None,
+        description="The topic of financial documents (default) or of text messages.",
+        json_schema_extra=choices("inputs"),
     )
     batch_id: str | None = Field(None, min_length=1, description="As in the body.")
-    total_documents: int | None = Field(None, ge=1, description="As in the body.")
+    total_documents: Whole | None = Field(None, ge=1, description="As in the body.")
 
 
 class Queued(Answer):
@@ -106,7 +108,9 @@ class DeleteQuery(Body):
     """Where the tombstone goes."""
 
     topic: str | None = Field(
-        None, description="Send it there without asking the stores (a document still on its way)."
+        None,
+        description="Send it there without asking the stores (a document still on its way).",
+        json_schema_extra=choices("deletable"),
     )
 
 
@@ -214,7 +218,7 @@ class Batches(Answer):
 class BatchQuery(Body):
     """How a batch is followed."""
 
-    watch: bool = Field(False, description="Follow it as server-sent events until it is finished.")
+    watch: Flag = Field(False, description="Follow it as server-sent events until it is finished.")
 
 
 class RecentQuery(Body):
@@ -226,14 +230,27 @@ class RecentQuery(Body):
 # --- search ---------------------------------------------------------------------------------
 
 
+SECOND_NAMES = (("query", "q"), ("k", "n_results"))
+
+
 def _short_names(schema: dict[str, Any]) -> None:
     """Document the second names of a search's fields; one of query and q must be there."""
     fields = schema["properties"]
     fields["q"] = {**fields["query"], "description": "The same as query."}
     fields["n_results"] = {**fields["k"], "description": "The same as k."}
     schema.pop("required", None)
-    schema["anyOf"] = [{"required": ["query"]}, {"required": ["q"]}]
+    schema["oneOf"] = [{"required": ["query"]}, {"required": ["q"]}]
+    schema["not"] = {"required": ["k", "n_results"]}
     schema["examples"] = [{"query": "revenue guidance", "k": 5, "mode": "hybrid", "filters": {}}]
+
+
+def _query_names(schema: dict[str, Any]) -> None:
+    """In a query string q is the name that is documented: there is no "one of" for parameters."""
+    fields = schema["properties"]
+    first = {"q": {**fields.pop("query"), "description": "Look for this. Also named query."}}
+    fields["k"] = {**fields["k"], "description": "How many results. Also named n_results."}
+    schema["properties"] = first | fields
+    schema["required"] = ["q"]
 
 
 class SearchBody(Body):
@@ -241,10 +258,22 @@ class SearchBody(Body):
 
     model_config = ConfigDict(json_schema_extra=_short_names)
 
-    query: str = Field(min_length=1, max_length=10_000, pattern=r"\S", description="Look for this.")
-    k: int = Field(5, ge=1, le=100, description="How many results.")
+    query: str = Field(
+        min_length=1,
+        max_length=10_000,
+        pattern=r"\S",
+        description="Look for this.",
+        validation_alias=AliasChoices("query", "q"),
+    )
+    k: Whole = Field(
+        5,
+        ge=1,
+        le=100,
+        description="How many results.",
+        validation_alias=AliasChoices("k", "n_results"),
+    )
     mode: Literal["hybrid", "dense", "keyword"] = "hybrid"
-    filters: dict[str, Any] = Field(
+    filters: Filters = Field(
         default_factory=dict,
         description="Metadata fields that must equal the value, or one of a list; "
         "a dotted name reaches into nested metadata.",
@@ -254,15 +283,19 @@ class SearchBody(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _second_names(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        found = dict(given)
-        for name, second in (("query", "q"), ("k", "n_results")):
-            value = found.pop(second, None)
-            if value is not None:
-                found.setdefault(name, value)
-        return found
+    def _one_name(cls, given: Any) -> Any:
+        for first, second in SECOND_NAMES if isinstance(given, dict) else ():
+            if first in given and second in given:
+                raise ValueError(f"expected {first} or {second}, not both")
+        return given
+
+
+class SearchQuery(SearchBody):
+    """The same as a query string."""
+
+    model_config = ConfigDict(json_schema_extra=_query_names)
+
+    per_document: Flag = Field(False, description="At most one passage a document, its best.")
 
 
 class Result(Answer):

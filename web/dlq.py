@@ -28,7 +28,7 @@ from web.dlq_bodies import (
     ReplayBody,
 )
 from web.errors import Problem, invalid, unavailable
-from web.exchange import check, read_json, read_query, reply
+from web.exchange import read_body, read_query, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
 
@@ -42,9 +42,8 @@ async def browse(request: web.Request) -> web.Response:
     """The newest dead letters, without their payloads. Secrets are masked."""
     services = services_of(request)
     query = read_query(request, LettersQuery)
-    named = [name.strip() for name in (query.topic or "").split(",") if name.strip()]
-    states = marks.ALL if query.all else marks.ONLY_OPEN
-    wanted = _selection(services.settings, query, named, states)
+    states = marks.ALL if query.any_state else marks.ONLY_OPEN
+    wanted = _selection(services.settings, query, query.topic, states)
     with _reads.enter(), _kafka():
         found = await services.dead_letters.newest(wanted, query.limit)
     # Secrets are looked for in whole payloads: not on the event loop, here and below.
@@ -78,12 +77,10 @@ async def replay(request: web.Request) -> web.Response:
     edits.
     """
     services = services_of(request)
-    body = check(ReplayBody, await read_json(request))
+    body = await read_body(request, ReplayBody)
     states = marks.AGAIN if body.again else marks.ONLY_OPEN
     wanted = _selection(services.settings, body, body.topic, states)
     if body.ids:
-        if wanted.topics or wanted.filter != Filter():
-            raise invalid([("ids", "expected no filters beside them")])
         wanted = Selection(ids=tuple(Place.parse(id) for id in body.ids), states=states)
     with _replays.enter(), _kafka():
         totals = await services.dead_letters.replay(

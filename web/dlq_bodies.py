@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tickertape.dlq import filters
 from tickertape.dlq.letter import Place
 from tickertape.errors import InvalidRecord
 from web.bodies import Answer, Body, DeadLetter
+from web.fields import Flag, Whole, choices
 
 IDS_MAX = 200
 REPLAY_MAX = 1000
@@ -31,8 +40,36 @@ def _time(value: str) -> str:
     return value
 
 
-Time = Annotated[str, AfterValidator(_time)]
-Id = Annotated[str, AfterValidator(_id)]
+def _names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+Names = Annotated[
+    list[Annotated[str, Field(json_schema_extra=choices("letters"))]], BeforeValidator(_names)
+]
+Time = Annotated[
+    str,
+    AfterValidator(_time),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^[0-9]{1,9}(\\.[0-9]{1,9})?[smhdw]$"},
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "format": "date"},
+                {"type": "string", "pattern": "^[0-9]{1,9}(\\.[0-9]{1,9})?$"},
+            ]
+        }
+    ),
+]
+Id = Annotated[
+    str,
+    AfterValidator(_id),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,249}/[0-9]{1,18}/[0-9]{1,18}$"}
+    ),
+]
 
 
 class LetterFilter(Body):
@@ -49,21 +86,56 @@ class LetterFilter(Body):
 class LettersQuery(LetterFilter):
     """A list of letters."""
 
-    topic: str | None = Field(
-        None, description="By their names or those of their DLQs, comma-separated."
+    topic: Names = Field(
+        default_factory=list,
+        description="By their names or those of their DLQs, comma-separated.",
     )
-    limit: int = Field(20, ge=1, le=500)
-    all: bool = Field(False, description="Also those replayed, parked or purged.")
+    limit: Whole = Field(20, ge=1, le=500)
+    any_state: Flag = Field(
+        False,
+        description="Also those replayed, parked or purged.",
+        validation_alias=AliasChoices("any_state", "all"),
+    )
+
+
+FILTERS = (*LetterFilter.model_fields, "topic")
+
+
+def _says_which(schema: dict[str, Any]) -> None:
+    """Ids alone, or filters, or all: never everything by leaving things out."""
+
+    def given(name: str) -> dict[str, Any]:
+        some = {"minItems": 1} if name in {"ids", "topic"} else {"not": {"type": "null"}}
+        return {"required": [name], "properties": {name: some}}
+
+    everything = {"required": ["all"], "properties": {"all": {"const": True}}}
+    matching = [given(name) for name in FILTERS]
+    schema["oneOf"] = [given("ids"), {"anyOf": [everything, *matching]}]
+    schema["examples"] = [{"batch": "b-17", "limit": 100, "dry_run": True}]
 
 
 class ReplayBody(LetterFilter):
-    """Which letters to replay: those of ``ids``, else all that match, the oldest first."""
+    """Which letters to replay, the oldest first: those of ``ids``, those that match, or ``all``."""
+
+    model_config = ConfigDict(json_schema_extra=_says_which)
 
     ids: list[Id] = Field(default_factory=list, max_length=IDS_MAX)
-    topic: list[str] = Field(default_factory=list)
+    topic: list[Annotated[str, Field(json_schema_extra=choices("letters"))]] = Field(
+        default_factory=list
+    )
+    all: bool = Field(False, description="All that are open, where there are no ids or filters.")
     again: bool = Field(False, description="Also those that were replayed already.")
     dry_run: bool = Field(False, description="Say what would be replayed, and do nothing.")
-    limit: int = Field(100, ge=1, le=REPLAY_MAX, description="Letters of one request.")
+    limit: Whole = Field(100, ge=1, le=REPLAY_MAX, description="Letters of one request.")
+
+    @model_validator(mode="after")
+    def _which(self) -> ReplayBody:
+        some = any(getattr(self, name) not in (None, []) for name in FILTERS)
+        if self.ids and (some or self.all):
+            raise ValueError("ids: expected no filters and no all beside them")
+        if not (self.ids or some or self.all):
+            raise ValueError(f"expected ids, a filter ({', '.join(FILTERS)}), or all: true")
+        return self
 
 
 class Letters(Answer):

@@ -21,6 +21,7 @@ from web.bodies import (
     DeleteQuery,
     Deleting,
     DocumentAnswer,
+    DocumentBody,
     DocumentQuery,
     DocumentsInput,
     DocumentsQuery,
@@ -251,7 +252,7 @@ ROUTES = (
         (Reply(202, Queued, "Kafka has them."),),
         query=DocumentsQuery,
         body=DocumentsInput,
-        body_media=("application/json", "application/x-ndjson"),
+        lines=DocumentBody,
         errors=(400, 409, 413, 415, 422, 503),
     ),
     Route(

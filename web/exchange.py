@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
 
 from web.errors import Problem, invalid
-from web.routes import services_of
+from web.routes import Route, services_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,16 +62,21 @@ def decode(raw: bytes, where: str = "The body") -> Any:
         raise Problem(400, f"{where} is not JSON: {error}") from None
 
 
-def check(kind: type[Model], value: Any, at: str = "") -> Model:
-    """Return the value as ``kind``. ``at`` is where it stands (``documents[3]``).
+def check(kind: type[Model], value: Any, *, strict: bool = False) -> Model:
+    """Return the value as ``kind``. ``strict``: it has types of its own, as JSON has.
 
     Raises:
-        Problem: 422 that names the fields.
+        Problem: 422 that names the fields, also those that ``kind`` does not have.
     """
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
-        raise invalid(field_errors(error, at)) from None
+        raise invalid(field_errors(error, known=names_of(kind))) from None
+
+
+async def read_body(request: web.Request, kind: type[Model]) -> Model:
+    """Return the JSON body as ``kind``. Raises Problem: 400, 413, 415, 422."""
+    return check(kind, await read_json(request), strict=True)
 
 
 def read_query(request: web.Request, kind: type[Model]) -> Model:
@@ -79,11 +84,46 @@ def read_query(request: web.Request, kind: type[Model]) -> Model:
     return check(kind, dict(request.query))
 
 
-def field_errors(error: ValidationError, at: str = "") -> list[tuple[str, str]]:
-    """Return (field, message) of every mistake, e.g. ``documents[3].text``."""
+def names_of(kind: type[BaseModel]) -> tuple[str, ...]:
+    """Return the names that its fields are given by."""
+    names: list[str] = []
+    for name, field in kind.model_fields.items():
+        alias = field.validation_alias
+        names += map(str, alias.choices) if isinstance(alias, AliasChoices) else [name]
+    return tuple(names)
+
+
+async def refuse_all(request: web.Request, route: Route) -> None:
+    """Refuse what a route that takes no query, or no body, is given all the same.
+
+    A page may be asked for with anything: browsers keep there what is theirs.
+
+    Raises:
+        Problem: 400 or 413 for a body that is none, 422 that names the fields.
+    """
+    page = any(answer.media == "text/html" for answer in route.replies)
+    if route.query is None and request.query and not (page and accepts(request, "text/html")):
+        raise invalid([(name[:100], "unknown; expected no parameters") for name in request.query])
+    if route.body is None and request.method not in {"GET", "HEAD"} and request.can_read_body:
+        raw = await read_bytes(request)
+        given = decode(raw) if raw.strip() else None
+        if given:
+            fields = list(given) if isinstance(given, dict) else ["body"]
+            raise invalid([(name[:100], "unknown; expected no body") for name in fields])
+
+
+def field_errors(
+    error: ValidationError, at: str = "", known: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Return (field, message) of every mistake, e.g. ``documents[3].text``.
+
+    ``known``: the names of which an unknown one should have been one.
+    """
     found = []
     for item in error.errors(include_url=False, include_context=False):
         message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = f"unknown; expected {', '.join(known)}" if known else "unknown"
         found.append((_path(at, item["loc"]), message[:1].lower() + message[1:]))
     return found
 

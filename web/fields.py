@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from tickertape import values
 from tickertape.errors import InvalidRecord
+from tickertape.search import FILTER_VALUES_MAX, FILTERS_MAX, check_filters
 
 
 def _read(reader: Callable[[str, object], object]) -> BeforeValidator:
@@ -24,6 +25,8 @@ def _read(reader: Callable[[str, object], object]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+CHOICES = "x-choices"
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}
 _TEXT_OR_NUMBER = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}
 
 Id = Annotated[str | None, _read(values.identifier), WithJsonSchema(_TEXT_OR_NUMBER)]
@@ -43,4 +46,56 @@ Text = Annotated[
     str,
     _read(lambda name, value: values.content(name, value, sys.maxsize)),
     WithJsonSchema({"type": "string", "minLength": 1, "pattern": "\\S"}),
+]
+
+
+def choices(name: str) -> dict[str, Any]:
+    """Return what says that a field takes the settings' names of this kind (`web.choices`)."""
+    return {CHOICES: name}
+
+
+def _flag(value: object) -> object:
+    """True and false of a query string. ``yes`` and the like are not taken by halves."""
+    if isinstance(value, str):
+        if value.lower() not in _FLAGS:
+            raise ValueError(f"expected one of {', '.join(_FLAGS)}")
+        return _FLAGS[value.lower()]
+    return value
+
+
+def _filters(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        check_filters(value)
+    except InvalidRecord as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[
+    bool,
+    BeforeValidator(_flag),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": ["1", "0"]}]}),
+]
+_SCALAR = {"type": ["string", "number", "boolean", "null"]}
+Filters = Annotated[
+    dict[str, Any],
+    AfterValidator(_filters),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": FILTERS_MAX,
+            "additionalProperties": {
+                "anyOf": [
+                    _SCALAR,
+                    {"type": "array", "items": _SCALAR, "maxItems": FILTER_VALUES_MAX},
+                ]
+            },
+        }
+    ),
 ]

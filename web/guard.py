@@ -72,12 +72,17 @@ def _own_address(request: web.Request) -> str | None:
     return str(own[0]) if isinstance(own, tuple) else None
 
 
+def set_headers(response: web.StreamResponse) -> None:
+    """Set what every answer has, also to what was no request."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "tickertape"
+
+
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set the security headers on every answer (a signal, so that streams get them too)."""
     headers = response.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    headers["Server"] = "tickertape"
+    set_headers(response)
     if response.status == HTTPStatus.NOT_MODIFIED:
         return  # it has no type; what it said here would replace what the browser keeps
     page = response.content_type == "text/html"

@@ -18,7 +18,10 @@ INTRODUCTION = (
     "Streams of financial documents and text into searchable vectors, summaries and answers. "
     "Every worker answers for every batch and document. Errors are RFC 9457 problems."
 )
+JSON_LINES = "application/x-ndjson"
 REF = "#/components/schemas/{model}"
+
+NUMBERS = frozenset({"partition", "offset"})  # of a path
 
 Mode = Literal["validation", "serialization"]
 
@@ -35,6 +38,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
     for route in routes:
         add(route.query, "validation")
         add(route.body, "validation")
+        add(route.lines, "validation")
         for reply in route.replies:
             add(reply.kind, "serialization")
     schemas, definitions = TypeAdapter.json_schemas(
@@ -57,11 +61,12 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
         if parameters:
             operation["parameters"] = parameters
         if route.body is not None:
-            content = {"schema": schema(route.body, "validation")}
-            operation["requestBody"] = {
-                "required": True,
-                "content": dict.fromkeys(route.body_media, content),
-            }
+            content = {route.body_media: {"schema": schema(route.body, "validation")}}
+            if route.lines is not None:
+                one = schema(route.lines, "validation")
+                lines = {"type": "array", "items": one, "minItems": 1, "description": "One a line."}
+                content[JSON_LINES] = {"schema": lines}
+            operation["requestBody"] = {"required": True, "content": content}
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -84,11 +89,12 @@ def operation_id(route: Route) -> str:
 def _replies(route: Route, schema: Any) -> dict[str, Any]:
     replies: dict[str, Any] = {}
     for reply in route.replies:
-        shape = {"type": "string"} if reply.kind is None else schema(reply.kind, "serialization")
         answer = replies.setdefault(
             str(reply.status), {"description": reply.description, "content": {}}
         )
-        answer["content"][reply.media] = {"schema": shape}
+        # A page, metrics, a stream of events: what OpenAPI 3.1 has no words for has no schema.
+        shape = None if reply.kind is None else schema(reply.kind, "serialization")
+        answer["content"][reply.media] = {} if shape is None else {"schema": shape}
     # 403 and 421 are the guard's; both, like 500, may meet any request.
     for status in sorted({*route.errors, 403, 421, 500}):
         shape = schema(ProblemAnswer, "serialization")
@@ -105,7 +111,12 @@ def _replies(route: Route, schema: Any) -> dict[str, Any]:
 
 def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", route.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        shape = (
+            {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+            if name in NUMBERS
+            else {"type": "string"}
+        )
+        yield {"name": name, "in": "path", "required": True, "schema": {"minLength": 1, **shape}}
 
 
 def _query_parameters(
@@ -122,4 +133,9 @@ def _query_parameters(
         parameter = {"name": name, "in": "query", "required": name in required}
         if "description" in field:
             parameter["description"] = field.pop("description")
-        yield {**parameter, "schema": field}
+        if field.get("type") == "object":
+            yield {**parameter, "content": {"application/json": {"schema": field}}}
+        elif field.get("type") == "array":
+            yield {**parameter, "style": "form", "explode": False, "schema": field}
+        else:
+            yield {**parameter, "schema": field}

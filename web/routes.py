@@ -32,7 +32,8 @@ class Reply:
 class Route:
     """One method on one path. The handler's docstring is its description.
 
-    ``errors`` are the problem statuses it may answer besides 500.
+    ``lines`` is what a line of JSON lines holds, where the body may be those too. ``errors`` are
+    the problem statuses it may answer besides 500.
     """
 
     method: str
@@ -43,7 +44,8 @@ class Route:
     replies: tuple[Reply, ...]
     query: type[BaseModel] | None = None
     body: Any = None
-    body_media: tuple[str, ...] = ("application/json",)
+    body_media: str = "application/json"
+    lines: Any = None
     errors: tuple[int, ...] = ()
 
 

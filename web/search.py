@@ -9,13 +9,14 @@ from aiohttp import web
 
 from tickertape import metrics
 from tickertape.search import SearchRequest
-from web.bodies import Result, Results, SearchBody
+from web.bodies import Result, Results, SearchBody, SearchQuery
 from web.errors import invalid
-from web.exchange import check, read_json, reply
+from web.exchange import check, names_of, read_body, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
 
 SEARCHES_MAX = 64
+QUERY_NAMES = names_of(SearchQuery)
 
 _searches = Gate(SEARCHES_MAX, "searches")
 
@@ -26,12 +27,12 @@ async def get(request: web.Request) -> web.Response:
     ``filters`` is a JSON object; ``filter.<field>=<value>`` is short for one field, repeated for
     one of several values. A value that reads as a number or a boolean matches that too.
     """
-    return await _search(request, check(SearchBody, _query(request)))
+    return await _search(request, check(SearchQuery, _query(request)))
 
 
 async def post(request: web.Request) -> web.Response:
     """Passages for a question, best first."""
-    return await _search(request, check(SearchBody, await read_json(request)))
+    return await _search(request, await read_body(request, SearchBody))
 
 
 async def _search(request: web.Request, body: SearchBody) -> web.Response:
@@ -67,7 +68,13 @@ async def _search(request: web.Request, body: SearchBody) -> web.Response:
 
 def _query(request: web.Request) -> dict[str, Any]:
     """Return the query string as the body that POST takes."""
-    fields: dict[str, Any] = dict(request.query)
+    fields: dict[str, Any] = {}
+    for name, value in request.query.items():
+        if name in QUERY_NAMES:
+            fields[name] = value
+        elif not name.startswith("filter."):
+            expected = f"expected {', '.join(QUERY_NAMES)}, or filter.{name[:100]}=<value>"
+            raise invalid([(name[:100], f"unknown; {expected} for a field of the metadata")])
     filters: Any = {}
     if "filters" in fields:
         try:
@@ -75,7 +82,7 @@ def _query(request: web.Request) -> dict[str, Any]:
         except orjson.JSONDecodeError as error:
             raise invalid([("filters", f"expected a JSON object: {error}")]) from None
     if isinstance(filters, dict):  # else the check says what is wrong
-        for name in fields:
+        for name in request.query:
             if name.startswith("filter."):
                 values = request.query.getall(name)
                 filters[name.removeprefix("filter.")] = _candidates(values)
@@ -99,7 +106,7 @@ TAG = "Search"
 REPLIES = (Reply(200, Results, "Passages, best first."),)
 ERRORS = (400, 422, 503)
 ROUTES = (
-    Route("GET", "/search", get, "Search", TAG, REPLIES, query=SearchBody, errors=ERRORS),
+    Route("GET", "/search", get, "Search", TAG, REPLIES, query=SearchQuery, errors=ERRORS),
     Route(
         "POST",
         "/search",

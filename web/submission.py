@@ -122,7 +122,7 @@ async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
             raw = listed if isinstance(listed, list) else []
             # Its own fields are checked here; the documents below, each under its number.
             some = [{"text": "."}] if raw else listed
-            checked = check(DocumentsBody, {**body, "documents": some})
+            checked = check(DocumentsBody, {**body, "documents": some}, strict=True)
             envelope = {
                 "batch_id": checked.batch_id,
                 "total_documents": checked.total_documents,
@@ -141,7 +141,7 @@ def _check(raw: Sequence[Any]) -> list[DocumentBody]:
     errors: list[tuple[str, str]] = []
     for index, value in enumerate(raw):
         try:
-            documents.append(DocumentBody.model_validate(value))
+            documents.append(DocumentBody.model_validate(value, strict=True))
         except ValidationError as error:
             errors += field_errors(error, f"documents[{index}]")
     if errors:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
@@ -65,6 +65,9 @@ class TickertapeApp(faust.App):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.lifecycle: Lifecycle | None = None
+        # What serves the pages. Access logs are off; shutdown closes open streams: aiohttp's
+        # default waits for them for a minute.
+        self.runner_of: Callable[..., AppRunner] = AppRunner
         self.leases = Leases()
         self.flows: list[Flow[Any]] = []
         self._flow_of: dict[str, Flow[Any]] = {}
@@ -355,9 +358,9 @@ class TickertapeApp(faust.App):
         return cast(Application, cast(Any, self.web).web_app)
 
     def use_runner(self) -> None:
-        """Let shutdown close open streams: aiohttp's default waits for them for a minute."""
+        """Serve by our runner instead of Faust's."""
         web = cast(Any, self.web)
-        web._runner = AppRunner(web.web_app, access_log=None, shutdown_timeout=1.0)
+        web._runner = self.runner_of(web.web_app, access_log=None, shutdown_timeout=1.0)
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:

@@ -203,15 +203,15 @@ async def test_what_keeps_dying_is_parked(system: System) -> None:
     await system.send(topic, [good, {"id": "d1", "text": 5, "batch_id": batch}])
     await system.finished(worker, batch)
     for replays in (1, 2):
-        assert (await dlq(system, "replay"))["replayed"] == 1
+        assert (await dlq(system, "replay", "--all"))["replayed"] == 1
 
         async def again(expected: int = replays) -> bool:
             return [one["replays"] for one in await dlq(system, "list")] == [expected]
 
         await until(again, f"replay {replays} to die:\n{worker.tail()}")
-    done = await dlq(system, "replay")
+    done = await dlq(system, "replay", "--all")
     assert (done["replayed"], done["parked"]) == (0, 1)
-    assert (await dlq(system, "replay"))["results"] == []
+    assert (await dlq(system, "replay", "--all"))["results"] == []
     (parked,) = await system.read(topics.parking(topic))
     assert json.loads(parked.value)["id"] == "d1"
     await reaches(worker, batch, status="failed", done=1, dead=1, retrying=0)

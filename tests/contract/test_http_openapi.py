@@ -64,7 +64,7 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/dlq/replay", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
     ("POST", "/dlq/replay", {"data": {"batch": "form"}}, 415),
     ("POST", "/dlq/replay", {"json": {"key": "x" * 5000}}, 413),
-    ("POST", "/dlq/replay", {"json": {}, "down": "no Kafka broker answers"}, 503),
+    ("POST", "/dlq/replay", {"json": {"all": True}, "down": "no Kafka broker answers"}, 503),
 ]
 
 

@@ -21,7 +21,13 @@ from tickertape.errors import InvalidRecord, Timeout
 
 
 async def test_no_broker_is_said_in_one_line(system: System) -> None:
-    for command in (("list",), ("show", "a-dlq/0/0"), ("replay",), ("purge", "--yes"), ("export",)):
+    for command in (
+        ("list",),
+        ("show", "a-dlq/0/0"),
+        ("replay", "--all"),
+        ("purge", "--all", "--yes"),
+        ("export",),
+    ):
         said = (await system.run(*command, code=1, brokers="localhost:1")).stderr
         assert said.startswith("Error: no Kafka broker answers at localhost:1"), said
         assert len(said.splitlines()) == 1
@@ -68,6 +74,7 @@ async def test_lists_are_filtered(system: System) -> None:
         ("replay", "a-dlq/0/0", "a-dlq/0/1", "--edit"),
         ("replay", "--rate", "fast"),
         ("replay", "--set", "text=no quotes"),
+        ("replay", "a-dlq/0/0", "--all"),
         ("purge",),
     ],
     ids=" ".join,
@@ -75,6 +82,26 @@ async def test_lists_are_filtered(system: System) -> None:
 async def test_wrong_usage_is_2(system: System, arguments: tuple[str, ...]) -> None:
     said = await system.run(*arguments, code=2)
     assert "Error:" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay",),
+        ("replay", "--dry-run"),
+        ("replay", "--again"),
+        ("replay", "--limit", "5"),
+        ("replay", "--set", "a=1"),
+        ("purge", "--yes"),
+        ("purge", "--any-state", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+async def test_what_is_changed_is_said(system: System, arguments: tuple[str, ...]) -> None:
+    await system.die(value(0))
+    said = await system.run(*arguments, code=2)
+    assert "say which letters: an ID, a filter" in said.stderr
+    assert len(await system.ids()) == 1
 
 
 async def test_a_letter_is_shown_without_its_secret(system: System) -> None:
@@ -119,10 +146,10 @@ async def test_an_export_gives_all_back(system: System, tmp_path: Path) -> None:
 
 async def test_a_replay_as_typed(system: System) -> None:
     await system.die(value(0), value(1), value(2))
-    dry = await system.json("replay", "--dry-run")
+    dry = await system.json("replay", "--all", "--dry-run")
     assert (dry["dry_run"], dry["replayed"]) == (True, 3)
     assert await system.read(topics.rekeyed(system.text)) == []
-    done = await system.json("redrive", "--rate", "600/m")
+    done = await system.json("redrive", "--all", "--rate", "600/m")
     assert (done["replayed"], done["failed"]) == (3, 0)
     assert sorted(one["id"] for one in done["results"]) == sorted(
         one["id"] for one in dry["results"]
@@ -131,14 +158,14 @@ async def test_a_replay_as_typed(system: System) -> None:
     assert {(r.key, r.value) for r in found} == {(b"d%d" % n, value(n)) for n in range(3)}
     # Marked in Kafka itself: another process knows of it.
     assert await system.ids() == []
-    assert len(await system.ids("--all")) == 3
-    assert (await system.run("replay")).stdout == "no dead letters match\n"
+    assert len(await system.ids("--any-state")) == 3
+    assert (await system.run("replay", "--all")).stdout == "no dead letters match\n"
     assert (await system.run("replay", "--again", "--key", "d1")).stdout == "1 replayed\n"
 
 
 async def test_a_mended_field_as_typed(system: System) -> None:
     await system.die(value(0, batch_id="b"), b"\xff", partition=0)
-    done = await system.json("replay", "--set", 'text="mended"', code=1)
+    done = await system.json("replay", "--all", "--set", 'text="mended"', code=1)
     assert (done["replayed"], done["failed"]) == (1, 1)
     assert done["results"][1]["error"].startswith("not UTF-8")
     (record,) = await system.read(topics.rekeyed(system.text))
@@ -185,7 +212,7 @@ async def test_a_topic_that_is_no_longer_ours(system: System, broker: Broker) ->
 async def test_parked_after_the_most_replays(system: System) -> None:
     record = Record(system.text, 0, 0, b"d0", value(0), ((h.REPLAYS, b"2"),), 1, trusted=True)
     await system.send([dead(record, system.text, "g", 0, InvalidRecord("text", "a string"), "b")])
-    done = await system.json("replay")
+    done = await system.json("replay", "--all")
     assert (done["replayed"], done["parked"]) == (0, 1)
     (parked,) = await system.read(topics.parking(system.text))
     assert (parked.key, parked.value) == (b"d0", value(0))
@@ -204,7 +231,7 @@ async def test_parked_after_the_most_replays(system: System) -> None:
 async def test_a_replay_that_is_stopped_goes_on(system: System, number: signal.Signals) -> None:
     count = 300  # a minute of replay: the signal comes in its midst however slow the machine is
     await system.die(*[value(n) for n in range(count)])
-    process = await system.start("replay", "--rate", "5")
+    process = await system.start("replay", "--all", "--rate", "5")
     while len(await system.read(topics.rekeyed(system.text))) < 5:
         assert process.returncode is None
         await asyncio.sleep(0.05)
@@ -216,7 +243,7 @@ async def test_a_replay_that_is_stopped_goes_on(system: System, number: signal.S
     assert 5 <= len(before) < count
     if number is signal.SIGINT:
         assert b"the same command goes on with the rest" in err
-    done = await system.json("replay")
+    done = await system.json("replay", "--all")
     found = [h.last(r.headers, h.ORIGIN) for r in await system.read(topics.rekeyed(system.text))]
     assert len(set(found)) == count
     if number is signal.SIGINT:  # nothing twice; a kill may double what was not marked yet
@@ -251,11 +278,11 @@ async def test_a_purge_deletes_the_oldest_and_hides_the_others(system: System) -
     assert done == {"dry_run": False, "deleted": 0, "hidden": 1}
     assert len(await system.ids("--limit", "50")) == 4
     # What was purged is not replayed, not even again.
-    assert (await system.json("replay"))["replayed"] == 4
-    assert (await system.json("replay", "--again"))["replayed"] == 4
-    assert await system.json("purge", "--all", "--yes") == {
+    assert (await system.json("replay", "--all"))["replayed"] == 4
+    assert (await system.json("replay", "--all", "--again"))["replayed"] == 4
+    assert await system.json("purge", "--all", "--any-state", "--yes") == {
         "dry_run": False,
         "deleted": 4,
         "hidden": 0,
     }
-    assert await system.ids("--all") == []
+    assert await system.ids("--any-state") == []

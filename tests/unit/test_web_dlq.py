@@ -147,7 +147,7 @@ async def test_a_limit_says_that_there_may_be_more(client: Client, services: Par
         services.letters.put("text-messages", str(n), BAD)
     found = []
     for _ in range(3):
-        answer = await (await client.post("/dlq/replay", json={"limit": 2})).json()
+        answer = await (await client.post("/dlq/replay", json={"all": True, "limit": 2})).json()
         found.append((answer["replayed"], answer["more"]))
     assert found == [(2, True), (1, False), (0, False)]
 
@@ -211,7 +211,7 @@ async def test_without_kafka_what_is_stored_is_still_shown(client: Client, servi
     assert (answer.status, len(found["documents"]), found["dead_letter"]) == (200, 1, None)
     assert found["unavailable"] == {"dead letters": "no Kafka broker answers"}
     assert (await client.get("/documents/none")).status == 404
-    for ask in (client.get("/dlq"), client.post("/dlq/replay", json={})):
+    for ask in (client.get("/dlq"), client.post("/dlq/replay", json={"all": True})):
         answer = await ask
         assert answer.status == 503
         assert answer.headers["Retry-After"]
@@ -233,3 +233,36 @@ async def test_secrets_are_looked_for_off_the_event_loop(
     assert (await client.get(f"/dlq/{place}")).status == 200
     assert threads
     assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"limit": 5}, {"dry_run": True}, {"again": True}, {"all": False}, {"ids": []}]
+)
+async def test_a_replay_says_which_letters(
+    client: Client, services: Parts, body: dict[str, Any]
+) -> None:
+    services.letters.put("text-messages", "a", BAD, "b1")
+    answer = await client.post("/dlq/replay", json=body)
+    assert answer.status == 422
+    assert "all: true" in (await answer.json(content_type=None))["detail"]
+    assert services.publisher.sent == []
+
+
+async def test_a_misspelt_filter_replays_nothing(client: Client, services: Parts) -> None:
+    services.letters.put("text-messages", "a", BAD, "b1")
+    answer = await client.post("/dlq/replay", json={"batch": "b1", "errorclass": "transient"})
+    assert answer.status == 422
+    (wrong,) = (await answer.json(content_type=None))["errors"]
+    assert wrong["field"] == "errorclass"
+    assert "error_class" in wrong["message"]
+    assert services.publisher.sent == []
+
+
+async def test_all_replays_all_that_are_open(client: Client, services: Parts) -> None:
+    for key in ("a", "b"):
+        services.letters.put("text-messages", key, BAD, "b1")
+    done = await (await client.post("/dlq/replay", json={"all": True})).json()
+    assert done["replayed"] == 2
+    place = services.letters.put("text-messages", "c", BAD, "b1")
+    both = await client.post("/dlq/replay", json={"all": True, "ids": [str(place)]})
+    assert both.status == 422

@@ -89,9 +89,9 @@ async def test_collection(client: Client) -> None:
     ("query", "field"),
     [
         ({}, "query"),
-        ({"q": "  "}, "query"),
+        ({"q": "  "}, "q"),
         ({"q": "x", "k": "0"}, "k"),
-        ({"q": "x", "n_results": "101"}, "k"),
+        ({"q": "x", "n_results": "101"}, "n_results"),
         ({"q": "x", "mode": "psychic"}, "mode"),
         ({"q": "x", "filters": "{"}, "filters"),
         ({"q": "x", "filters": "[1]"}, "filters"),

@@ -19,7 +19,7 @@ from tickertape import kafka_admin, topics
 from tickertape.broker import using
 from tickertape.cli import dlq_lines as lines
 from tickertape.cli import naming
-from tickertape.cli.dlq_options import Id, Rate, filtered, selection
+from tickertape.cli.dlq_options import Id, Rate, chosen, filtered, selection
 from tickertape.cli.failure import one_line
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.dlq import edit, showing
@@ -33,7 +33,13 @@ RESULTS_MAX = 10_000  # kept for --json
 
 T = TypeVar("T")
 _ids = click.argument("ids", nargs=-1, type=Id(), metavar="[ID...]")
-_all = click.option("--all", is_flag=True, help="Also those replayed, parked or purged.")
+_ANY = "Also those replayed, parked or purged."
+_any_state = click.option("--any-state", is_flag=True, help=_ANY)
+# Where nothing is changed, "all" can only mean these.
+_any_state_or_all = click.option("--any-state", "--all", is_flag=True, help=_ANY)
+_all = click.option(
+    "--all", is_flag=True, help="All that are open, where there is no ID or filter."
+)
 _limit = click.option("--limit", type=click.IntRange(1), help="Stop after so many letters.")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for a program.")
 
@@ -51,7 +57,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     @dlq.command("list")
     @filtered
     @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
-    @_all
+    @_any_state_or_all
     @_json
     def list_(limit: int, as_json: bool, **options: Any) -> None:
         """Print the newest dead letters."""
@@ -81,6 +87,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     @dlq.command("replay")
     @_ids
     @filtered
+    @_all
     @_limit
     @click.option("--again", is_flag=True, help="Also those that were replayed already.")
     @click.option("--dry-run", is_flag=True, help="Say what would be replayed, and do nothing.")
@@ -101,7 +108,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         as_json: bool,
         **options: Any,
     ) -> None:
-        """Put dead letters back into their flows: those of the IDs, else all that match.
+        """Put dead letters back into their flows: those of the IDs, those that match, or --all.
 
         The letters stay where they are and are marked, so that the same command, stopped half-way,
         goes on with the rest. One replayed too often is parked instead. With --set or --edit the
@@ -110,7 +117,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         if in_editor and (len(ids) != 1 or fields):
             raise click.UsageError("--edit takes one ID, and no --set")
         with _box(load_settings) as (settings, box):
-            wanted = selection(settings, ids=ids, **options)
+            wanted = chosen(settings, ids=ids, **options)
             change = _edit(box, ids[0]) if in_editor else _setting(fields)
             plan = Plan(dry_run, limit, rate, change)
             totals = _replay(settings, wanted, plan, as_json)
@@ -127,6 +134,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     @filtered
     @_limit
     @_all
+    @_any_state
     @click.option("--dry-run", is_flag=True, help="Say how many, and do nothing.")
     @click.option("--yes", is_flag=True, help="Really do it.")
     @_json
@@ -138,7 +146,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         as_json: bool,
         **options: Any,
     ) -> None:
-        """Put dead letters away: those of the IDs, else all that match.
+        """Put dead letters away: those of the IDs, those that match, or --all.
 
         The oldest of a partition are deleted from Kafka; one behind a letter that stays is hidden
         until it expires. Batches keep counting them as dead.
@@ -146,7 +154,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         if not (yes or dry_run):
             raise click.UsageError("--yes purges them; --dry-run says how many they are")
         with _box(load_settings) as (settings, _):
-            wanted = selection(settings, ids=ids, **options)
+            wanted = chosen(settings, ids=ids, **options)
 
             async def run() -> Any:
                 async with _sender(settings, idle=dry_run) as box:
@@ -164,7 +172,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     @_ids
     @filtered
     @_limit
-    @_all
+    @_any_state_or_all
     @click.option("--unmasked", is_flag=True, help="With the secrets in it.")
     @click.option("--output", "-o", type=click.File("wb"), default="-", help="[default: stdout]")
     @_json

@@ -82,7 +82,7 @@ def selection(
     settings: Settings,
     *,
     ids: Sequence[Place] = (),
-    all: bool = False,
+    any_state: bool = False,
     again: bool = False,
     topic: Sequence[str] = (),
     error_class: str | None = None,
@@ -96,8 +96,24 @@ def selection(
     wanted = Filter(error_class, error, key, batch, since, until)
     if ids and (topic or wanted != Filter()):
         raise click.UsageError("an ID names its letter: leave the filters out")
-    states = marks.ALL if all else marks.AGAIN if again else marks.ONLY_OPEN
+    states = marks.ALL if any_state else marks.AGAIN if again else marks.ONLY_OPEN
     return Selection(tuple(_topic(settings, name) for name in topic), wanted, tuple(ids), states)
+
+
+def chosen(settings: Settings, *, all: bool = False, **options: Any) -> Selection:
+    """Return the letters that a command changes: it is never all of them by leaving things out.
+
+    Raises click.UsageError.
+    """
+    wanted = selection(settings, **options)
+    some = bool(wanted.ids or wanted.topics or wanted.filter != Filter())
+    if wanted.ids and all:
+        raise click.UsageError("an ID names its letter: leave --all out")
+    if not (some or all):
+        raise click.UsageError(
+            "say which letters: an ID, a filter (--topic, --error, --batch, ...), or --all"
+        )
+    return wanted
 
 
 def _topic(settings: Settings, typed: str) -> str:

@@ -68,7 +68,7 @@ function prose(text) {
 
 function showReply(api, status, reply) {
   const shapes = Object.entries(reply.content ?? {}).map(([media, { schema }]) => {
-    const shape = schema.type === "string" ? "" : `\n${JSON.stringify(example(api, schema), null, 2)}`;
+    const shape = !schema ? "" : `\n${JSON.stringify(example(api, schema), null, 2)}`;
     return el("pre", { text: `${media}${shape}` });
   });
   return el(
@@ -81,12 +81,13 @@ function showReply(api, status, reply) {
 
 function form(api, method, path, operation) {
   const inputs = (operation.parameters ?? []).map((parameter) => {
-    const schema = parameter.schema.anyOf?.find((one) => one.type !== "null") ?? parameter.schema;
+    const shape = parameter.schema ?? parameter.content["application/json"].schema;
+    const schema = shape.anyOf?.find((one) => one.type !== "null") ?? shape;
     const choices = schema.enum ?? (schema.type === "boolean" ? ["false", "true"] : null);
     const props = { name: parameter.name, required: parameter.required };
     const input = choices
       ? el("select", props, el("option"), ...choices.map((text) => el("option", { text })))
-      : el("input", { ...props, autocomplete: "off", placeholder: placeholder(parameter.schema) });
+      : el("input", { ...props, autocomplete: "off", placeholder: placeholder(shape) });
     return { parameter, input };
   });
   const content = operation.requestBody?.content["application/json"];
