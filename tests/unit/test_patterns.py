@@ -26,8 +26,8 @@ import pytest
 from tickertape.embed import words
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("tickertape", "agents", "models", "tables", "web", "worker")
-MODULES = ("commands", "runtime")
+PACKAGES = ("tickertape", "agents", "models", "runtime", "tables", "web", "worker")
+MODULES = ("commands",)
 # Whose patterns are not literals: what they are made of, in words.
 NOT_LITERAL = {
     "tickertape.embed.words": "a tokenizer's own tokens; tried below",
