@@ -14,7 +14,7 @@ import numpy as np
 from tickertape.batching import padded
 from tickertape.documents import Vectors
 from tickertape.embed.base import Tokens
-from tickertape.embed.manifest import TOKENIZER, Model
+from tickertape.embed.manifest import TOKENIZER, ModelFiles
 from tickertape.embed.tokens import TextTokenizer
 
 COST = "STUB_TOKEN_MICROSECONDS"  # time of a padded token; unset: none
@@ -24,7 +24,7 @@ ROWS = 4096
 class StubEmbedder:
     """An `embed.base.Embedder` that gives each sequence one of `ROWS` unit vectors."""
 
-    def __init__(self, model: Model, **_: object) -> None:
+    def __init__(self, model: ModelFiles, **_: object) -> None:
         """Load the tokeniser; the device and the number of threads are no matter."""
         self.name = model.manifest.name
         self.precision = "stub"

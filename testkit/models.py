@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tickertape.embed.choice import dynamic_int8
 from tickertape.embed.export import ensure
-from tickertape.embed.manifest import Model
+from tickertape.embed.manifest import ModelFiles
 from tickertape.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +24,7 @@ def model_settings(**more: object) -> Settings:
     return Settings(models_dir=models_dir(), data_dir=ROOT / ".tickertape", **more)  # type: ignore[arg-type]
 
 
-def ensure_model(precision: str | None = None) -> Model:
+def ensure_model(precision: str | None = None) -> ModelFiles:
     """Return the default model, fetched first where the cache does not have it. ``precision`` is
     its folder in the cache; absent: the int8 that suits this CPU."""
     return ensure(model_settings(), precision or dynamic_int8(), ready=True)

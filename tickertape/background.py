@@ -12,7 +12,7 @@ import structlog
 from tickertape.errors import OutageError, TransientError
 
 AGAIN_SECONDS = 1.0
-QUIET_SECONDS = 60.0  # an outage that goes on is told once in so long
+QUIET_SECONDS = 60.0  # an outage that goes on is logged once in so long
 
 log = structlog.get_logger("tickertape.background")
 
@@ -24,15 +24,15 @@ def spawn(name: str, make: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.T
     """
 
     async def keep() -> None:
-        told: tuple[str, float] = ("", 0.0)
+        last_logged: tuple[str, float] = ("", 0.0)
         while True:
             try:
                 await make()
                 return
             except Exception as error:
                 now = time.monotonic()
-                if told[0] != str(error) or now - told[1] > QUIET_SECONDS:
-                    told = (str(error), now)
+                if last_logged[0] != str(error) or now - last_logged[1] > QUIET_SECONDS:
+                    last_logged = (str(error), now)
                     known = isinstance(error, OutageError | TransientError)
                     log.warning("failed", task=name, error=str(error), exc_info=not known)
             await asyncio.sleep(AGAIN_SECONDS)

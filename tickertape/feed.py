@@ -1,6 +1,6 @@
 """What a user points at, as documents: JSON lines, JSON, texts, folders of them, stdin.
 
-Streams: one document is in memory at a time. A line that is wrong becomes a `Problem` that says
+Streams: one document is in memory at a time. A line that is wrong becomes a `Skipped` that says
 where, and the next one is read.
 """
 
@@ -44,7 +44,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedDocument:
     """A document: its id and its fields. ``where`` is file:line, or the file of a text."""
 
     id: str
@@ -53,7 +53,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Skipped:
     """What could not be read, and why. Never the content itself."""
 
     where: str
@@ -63,7 +63,7 @@ class Problem:
         return f"{self.where}: {self.reason}"
 
 
-def read(paths: Iterable[str], shape: Shape | None = None) -> Iterator[Entry | Problem]:
+def read(paths: Iterable[str], shape: Shape | None = None) -> Iterator[FeedDocument | Skipped]:
     """Yield the documents of files and folders, in order; ``-`` is stdin.
 
     .jsonl, .ndjson: an object a line. .json: the same, or one object, or an array of them.
@@ -88,10 +88,10 @@ def read(paths: Iterable[str], shape: Shape | None = None) -> Iterator[Entry | P
             name = f"{path.resolve().name}/{inner.relative_to(path).as_posix()}"
             yield from _file(inner, name, shape, taken)
         if not found:
-            yield Problem(given, f"no {', '.join(LINES + TEXTS)} in this folder")
+            yield Skipped(given, f"no {', '.join(LINES + TEXTS)} in this folder")
 
 
-def entry(line: bytes, where: str, shape: Shape) -> Entry | Problem:
+def entry(line: bytes, where: str, shape: Shape) -> FeedDocument | Skipped:
     """Return the document of a JSON object, or of a JSON string, which is a text."""
     line = line.strip()
     try:
@@ -101,8 +101,8 @@ def entry(line: bytes, where: str, shape: Shape) -> Entry | Problem:
         given = next((payload.pop(name) for name in ID_FIELDS if name in payload), None)
         id = values.identifier("id", given) or content_id(to_json(values.tree("record", payload)))
     except PermanentError as error:
-        return Problem(where, str(error))
-    return Entry(id, {shape.id: id, **payload}, where)
+        return Skipped(where, str(error))
+    return FeedDocument(id, {shape.id: id, **payload}, where)
 
 
 def content_id(data: bytes) -> str:
@@ -134,7 +134,9 @@ def _kind(path: Path) -> str:
     return Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
 
 
-def _file(path: Path, name: str, shape: Shape, taken: dict[str, str]) -> Iterator[Entry | Problem]:
+def _file(
+    path: Path, name: str, shape: Shape, taken: dict[str, str]
+) -> Iterator[FeedDocument | Skipped]:
     try:
         with _open(path) as stream:
             if _kind(path) in LINES:
@@ -143,14 +145,14 @@ def _file(path: Path, name: str, shape: Shape, taken: dict[str, str]) -> Iterato
                 yield _text(stream, str(path), name.removesuffix(".gz"), shape, taken)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        yield Problem(str(path), f"cannot be read: {reason}")
+        yield Skipped(str(path), f"cannot be read: {reason}")
 
 
 def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _stdin(shape: Shape) -> Iterator[Entry | Problem]:
+def _stdin(shape: Shape) -> Iterator[FeedDocument | Skipped]:
     """JSON lines where the first character that is not blank opens an object, else one text."""
     raw: Any = sys.stdin.buffer
     stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
@@ -164,26 +166,28 @@ def _stdin(shape: Shape) -> Iterator[Entry | Problem]:
 
 def _text(
     stream: IO[bytes], where: str, name: str, shape: Shape, taken: dict[str, str]
-) -> Entry | Problem:
+) -> FeedDocument | Skipped:
     data = stream.read(RECORD_BYTES_MAX + 1)
     if len(data) > RECORD_BYTES_MAX:
-        return Problem(where, f"over {RECORD_BYTES_MAX} bytes")
+        return Skipped(where, f"over {RECORD_BYTES_MAX} bytes")
     if b"\0" in data:
-        return Problem(where, "not a text; PDF, HTML and CSV are read by `ingest`")
+        return Skipped(where, "not a text; PDF, HTML and CSV are read by `ingest`")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", "replace")  # what editors wrote before UTF-8
     if blank(text):
-        return Problem(where, "empty")
+        return Skipped(where, "empty")
     if taken.setdefault(name, where) != where:
-        return Problem(where, f"its id would be {name}, which is that of {taken[name]}")
+        return Skipped(where, f"its id would be {name}, which is that of {taken[name]}")
     about = {"title": Path(name).name, "source": name} if name else {}
     id = name or content_id(data)
-    return Entry(id, {shape.id: id, shape.text or "text": text, **about}, where)
+    return FeedDocument(id, {shape.id: id, shape.text or "text": text, **about}, where)
 
 
-def _lines(stream: IO[bytes], name: str, shape: Shape, *, whole: bool) -> Iterator[Entry | Problem]:
+def _lines(
+    stream: IO[bytes], name: str, shape: Shape, *, whole: bool
+) -> Iterator[FeedDocument | Skipped]:
     """Each line an object. With ``whole``, a first line that is none by itself begins one JSON
     text over many lines: an array of objects, or an object."""
     number = 0
@@ -193,7 +197,7 @@ def _lines(stream: IO[bytes], name: str, shape: Shape, *, whole: bool) -> Iterat
         if len(line) > RECORD_BYTES_MAX:
             while line and not line.endswith(b"\n"):
                 line = stream.readline(RECORD_BYTES_MAX)
-            yield Problem(where, f"over {RECORD_BYTES_MAX} bytes")
+            yield Skipped(where, f"over {RECORD_BYTES_MAX} bytes")
         elif line.strip():
             if whole and not _is_object(line):
                 yield from _values(stream, line, name, number, shape)
@@ -209,7 +213,7 @@ def _is_object(line: bytes) -> bool:
 
 def _values(
     stream: IO[bytes], head: bytes, name: str, number: int, shape: Shape
-) -> Iterator[Entry | Problem]:
+) -> Iterator[FeedDocument | Skipped]:
     """The objects of an array, or one object, read piece by piece."""
     rest = io.TextIOWrapper(stream, "utf-8", newline="")
     decoder = json.JSONDecoder()
@@ -237,9 +241,9 @@ def _values(
                 break
             text, at = text[at:] + more, 0
         if array or at < len(text):
-            yield Problem(f"{name}:{number}", "not JSON from here on")
+            yield Skipped(f"{name}:{number}", "not JSON from here on")
     except UnicodeDecodeError:
-        yield Problem(f"{name}:{number}", "not UTF-8 from here on")
+        yield Skipped(f"{name}:{number}", "not UTF-8 from here on")
     finally:
         rest.detach()
 

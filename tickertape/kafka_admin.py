@@ -136,9 +136,9 @@ async def check(bootstrap: str, wanted: Sequence[Topic]) -> list[Difference]:
             different.append(Difference(topic.name, "missing", str(expected), "", breaks=True))
             continue
         if (count := found[topic.name]) != expected:
-            ours = topic.like is not None  # its records and its topic's must agree
+            derived = topic.like is not None  # its records and its topic's must agree
             different.append(
-                Difference(topic.name, "partitions", str(expected), str(count), breaks=ours)
+                Difference(topic.name, "partitions", str(expected), str(count), breaks=derived)
             )
         for key, value in topic.config.items():
             actual = configs[topic.name].get(key, "")

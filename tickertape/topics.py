@@ -43,8 +43,8 @@ COMPACTED = {
 
 def names(settings: Settings) -> dict[str, str]:
     """Return the name of each topic by its setting (``text_messages``)."""
-    ours = (*(flow.setting for flow in FLOWS), *(setting for setting, *_ in OUTPUTS))
-    return {setting: getattr(settings, f"topic_{setting}") for setting in ours}
+    named = (*(flow.setting for flow in FLOWS), *(setting for setting, *_ in OUTPUTS))
+    return {setting: getattr(settings, f"topic_{setting}") for setting in named}
 
 
 def rekeyed(topic: str) -> str:

@@ -188,17 +188,17 @@ class Consumer(FaustConsumer):
         async with self._batch:
             if self.assignment():
                 await self.perform_seek()
-                await self._begin(self._ours())
+                await self._begin(self._flow_partitions())
 
     async def begin_again(self, topics: Collection[str]) -> None:
         """Read these topics from their beginning: they were made anew."""
         async with self._batch:
-            await self._begin({tp for tp in self._ours() if tp.topic in topics})
+            await self._begin({tp for tp in self._flow_partitions() if tp.topic in topics})
 
     async def _begin(self, tps: set[TP]) -> None:
         self.app.begin(tps, await self._thread.seek_to_starts(tps))
 
-    def _ours(self) -> set[TP]:
+    def _flow_partitions(self) -> set[TP]:
         """What is assigned to us, but for changelogs, which Faust reads by itself."""
         return {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
 
@@ -218,7 +218,7 @@ class Consumer(FaustConsumer):
         records, active = await super()._wait_next_records(timeout)
         rest = self.app.hand_over(records or {})
         # No fetch is on its way: each position is behind what was handed over just now.
-        self.app.reach(self._thread.positions(self._ours()))
+        self.app.reach(self._thread.positions(self._flow_partitions()))
         return rest, active
 
     async def topics_now(self, names: Collection[str]) -> dict[str, TopicState]:
@@ -228,8 +228,8 @@ class Consumer(FaustConsumer):
     async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
         """Ask the broker where those of these partitions that are ours end now."""
         assignment = self.assignment()
-        ours = [tp for tp in tps if tp in assignment]
-        return await self._thread.ends(ours) if ours else {}
+        still_assigned = [tp for tp in tps if tp in assignment]
+        return await self._thread.ends(still_assigned) if still_assigned else {}
 
     async def unread(self) -> list[str]:
         """Return the topics that our group does not read all partitions of."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickertape.feed import Entry, Problem, Shape, content_id, read
+from tickertape.feed import FeedDocument, Shape, Skipped, content_id, read
 
 
 def write(folder, name, data):
@@ -23,7 +23,7 @@ def write(folder, name, data):
 
 
 def pairs(found):
-    return [(e.id, e.payload["text"]) if isinstance(e, Entry) else str(e) for e in found]
+    return [(e.id, e.payload["text"]) if isinstance(e, FeedDocument) else str(e) for e in found]
 
 
 LINES = '{"id": 1, "text": "a"}\n\n{"id": "x", "text": "b", "report": "r", "order": 2}\r\n'
@@ -130,7 +130,7 @@ class TestTexts:
         one, two = (write(tmp_path, f"{n}/a.txt", n) for n in ("one", "two"))
         first, second = read([one, two])
         assert first.id == "a.txt"
-        assert isinstance(second, Problem)
+        assert isinstance(second, Skipped)
         assert "a.txt" in second.reason
 
     def test_windows_text(self, tmp_path):
@@ -153,7 +153,7 @@ class TestTexts:
         elif data is not ...:
             path.write_bytes(data)
         *_, problem = read([str(path)])
-        assert isinstance(problem, Problem)
+        assert isinstance(problem, Skipped)
         assert reason in problem.reason
         assert str(path) in problem.where
 

@@ -20,8 +20,8 @@ from tickertape.errors import (
     classify,
 )
 from tickertape.llm.errors import (
-    Problem,
     PromptTooLong,
+    Refusal,
     answer_error,
     retry_after,
     transport_error,
@@ -35,7 +35,7 @@ from tickertape.summarize.reading import split
 
 def error_of(kind: str, **headers: str) -> TickertapeError:
     answer = llm_bodies.FAULTS[kind]
-    return answer_error(answer.status, Problem.read(answer.body.encode()), headers, "tiny")
+    return answer_error(answer.status, Refusal.read(answer.body.encode()), headers, "tiny")
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_a_wrong_setting_is_named() -> None:
 
 
 def test_an_unknown_model_is_no_reason_to_bury_documents() -> None:
-    assert isinstance(answer_error(400, Problem("?", "model"), {}, "tiny"), OutageError)
-    assert isinstance(answer_error(400, Problem("?", "", "model_not_found"), {}, "x"), OutageError)
+    assert isinstance(answer_error(400, Refusal("?", "model"), {}, "tiny"), OutageError)
+    assert isinstance(answer_error(400, Refusal("?", "", "model_not_found"), {}, "x"), OutageError)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(302, OutageError), (408, Timeout), (413, PromptTooLong), (418, Rejected)]
 )
 def test_other_statuses(status: int, kind: type[TickertapeError]) -> None:
-    assert type(answer_error(status, Problem(""), {}, "tiny")) is kind
+    assert type(answer_error(status, Refusal(""), {}, "tiny")) is kind
 
 
 def test_retry_after_goes_along() -> None:
@@ -132,7 +132,7 @@ def test_transport(error: httpx.TransportError, expected: ErrorClass) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_body_can_be_read(body: bytes) -> None:
-    assert len(Problem.read(body).message) <= 303
+    assert len(Refusal.read(body).message) <= 303
 
 
 def test_a_server_that_is_not_named_is_asked_for() -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tickertape.errors import ErrorClass, OutageError, Rejected, Timeout, TransientError, classify
-from tickertape.llm.errors import Problem, PromptTooLong, answer_error, too_long
+from tickertape.llm.errors import PromptTooLong, Refusal, answer_error, too_long
 from tickertape.llm.servers import errors, finish, thinking
 from tickertape.llm.servers import too_long as tables
 from tickertape.llm.servers.finish import FINISH, Finish
@@ -44,7 +44,7 @@ def test_a_row_knows_its_example_and_tells_its_limit(row: TooLong) -> None:
 def test_too_long_in_every_servers_words(row: TooLong, status: int) -> None:
     for shape, wrapped in SHAPES.items():
         body = orjson.dumps(wrapped(row.example))
-        error = answer_error(status, Problem.read(body), {}, "m")
+        error = answer_error(status, Refusal.read(body), {}, "m")
         assert isinstance(error, PromptTooLong), shape
         assert error.limit == row.tells, shape
 
@@ -53,7 +53,7 @@ def test_too_long_in_every_servers_words(row: TooLong, status: int) -> None:
 @pytest.mark.parametrize("field", ["code", "type"])
 def test_too_long_by_its_code(code: str, field: str) -> None:
     body = orjson.dumps({"error": {"message": "no", field: code, "n_ctx": 2048}})
-    error = answer_error(500, Problem.read(body), {}, "m")
+    error = answer_error(500, Refusal.read(body), {}, "m")
     assert isinstance(error, PromptTooLong)
     assert error.limit == 2048
 
@@ -69,8 +69,8 @@ def test_too_long_by_its_code(code: str, field: str) -> None:
 )
 def test_too_long_in_words_that_no_row_has(text: str) -> None:
     for status in (400, 413, 422):
-        assert isinstance(answer_error(status, Problem(text), {}, "m"), PromptTooLong)
-    assert not isinstance(answer_error(500, Problem(text), {}, "m"), PromptTooLong)
+        assert isinstance(answer_error(status, Refusal(text), {}, "m"), PromptTooLong)
+    assert not isinstance(answer_error(500, Refusal(text), {}, "m"), PromptTooLong)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_too_long_in_words_that_no_row_has(text: str) -> None:
     ],
 )
 def test_what_is_not_too_long(status: int, text: str, expected: type[Exception]) -> None:
-    assert type(answer_error(status, Problem(text), {}, "m")) is expected
+    assert type(answer_error(status, Refusal(text), {}, "m")) is expected
 
 
 @pytest.mark.parametrize(("word", "status"), errors.STATUS_OF)
 @pytest.mark.parametrize("field", ["code", "type", "status"])
 def test_an_error_without_a_status_by_its_words(word: str, status: int, field: str) -> None:
-    assert Problem.of({"error": {"message": "?", field: f"some_{word}_error"}}).status == status
+    assert Refusal.of({"error": {"message": "?", field: f"some_{word}_error"}}).status == status
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_an_error_without_a_status_by_its_words(word: str, status: int, field: s
     ],
 )
 def test_an_error_under_200_is_what_its_code_names(code: object, kind: type[Exception]) -> None:
-    problem = Problem.of({"error": {"message": "Rate limit exceeded: free", "code": code}})
-    error = answer_error(problem.status, problem, {}, "m")
+    refusal = Refusal.of({"error": {"message": "Rate limit exceeded: free", "code": code}})
+    error = answer_error(refusal.status, refusal, {}, "m")
     assert type(error) is kind
     assert "Rate limit exceeded: free" in str(error)
 
@@ -121,13 +121,13 @@ def test_an_error_under_200_is_what_its_code_names(code: object, kind: type[Exce
 def test_the_words_of_an_upstream_are_told() -> None:
     raw = "glm is temporarily rate-limited upstream"
     body = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": raw}}}
-    assert raw in Problem.of(body).message
+    assert raw in Refusal.of(body).message
 
 
 def test_a_key_is_masked_before_a_message_is_cut() -> None:
     key = "sk-secret"
-    assert key not in Problem.read(f"{'x' * 296}{key}".encode(), key).said
-    assert key not in Problem.read(orjson.dumps({"error": f"bad {key}"}), key).message
+    assert key not in Refusal.read(f"{'x' * 296}{key}".encode(), key).said
+    assert key not in Refusal.read(orjson.dumps({"error": f"bad {key}"}), key).message
 
 
 @pytest.mark.parametrize(("reason", "kind"), sorted(FINISH.items()))
@@ -198,10 +198,10 @@ def test_an_answer_without_thinking_stays(text: str) -> None:
 
 
 def test_every_class_is_reached() -> None:
-    assert {classify(answer_error(s, Problem(), {}, "m")) for s in (400, 429, 500)} == set(
+    assert {classify(answer_error(s, Refusal(), {}, "m")) for s in (400, 429, 500)} == set(
         ErrorClass
     )
-    assert too_long(400, Problem()) == (False, None)
+    assert too_long(400, Refusal()) == (False, None)
 
 
 @pytest.mark.parametrize(

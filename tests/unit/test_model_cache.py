@@ -16,7 +16,7 @@ from tickertape.embed import cpu, load, manifest, models
 from tickertape.embed import hub as hub_module
 from tickertape.embed.cache import Cache
 from tickertape.embed.choice import dynamic_int8
-from tickertape.embed.manifest import INT8, REDUCED_INT8, Manifest, Model
+from tickertape.embed.manifest import INT8, REDUCED_INT8, Manifest, ModelFiles
 from tickertape.embed.onnx import OnnxEmbedder
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
@@ -230,22 +230,22 @@ def test_pooling_of_old_and_new_layouts(
     assert models.find(mine, "fp32").manifest.pooling == expected
 
 
-def damage_model(model: Model) -> None:
+def damage_model(model: ModelFiles) -> None:
     content = bytearray((model.folder / "model.onnx").read_bytes())
     content[-1] ^= 1
     (model.folder / "model.onnx").write_bytes(content)
 
 
-def shorten_manifest(model: Model) -> None:
+def shorten_manifest(model: ModelFiles) -> None:
     path = model.folder / "manifest.json"
     path.write_text(path.read_text("utf-8")[:50], "utf-8")
 
 
-def remove_tokenizer(model: Model) -> None:
+def remove_tokenizer(model: ModelFiles) -> None:
     (model.folder / "tokenizer.json").unlink()
 
 
-def other_format(model: Model) -> None:
+def other_format(model: ModelFiles) -> None:
     path = model.folder / "manifest.json"
     path.write_text(path.read_text("utf-8").replace('"format": 1', '"format": 0'), "utf-8")
 

@@ -285,6 +285,8 @@ def _last_error(log: Path) -> str:
         lines = log.read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = []
-    told = [line for line in lines if " ERROR " in line or "Exception: " in line or "Error" in line]
-    reason = (told or lines or ["it wrote no log"])[-1].strip()
+    errors = [
+        line for line in lines if " ERROR " in line or "Exception: " in line or "Error" in line
+    ]
+    reason = (errors or lines or ["it wrote no log"])[-1].strip()
     return f"{reason[:300]} (see {log})"

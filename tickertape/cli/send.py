@@ -16,7 +16,7 @@ from tickertape.broker import using
 from tickertape.cli import naming
 from tickertape.cli.failure import one_line
 from tickertape.cli.sending import Plan, Sent, send
-from tickertape.feed import Entry, Problem, Shape
+from tickertape.feed import FeedDocument, Shape, Skipped
 from tickertape.samples import samples
 from tickertape.settings import Settings
 
@@ -130,12 +130,12 @@ def _where(
 
 def _entries(
     shape: Shape, text: str | None, paths: Iterable[str], count: int | None, key: str | None
-) -> Iterator[Entry | Problem]:
+) -> Iterator[FeedDocument | Skipped]:
     if count:
         for number, sample in enumerate(samples(count), 1):
             id, body = sample.pop("id"), sample.pop("text")
             payload = {shape.id: id, shape.text or "text": body, **sample}
-            yield Entry(id, payload, f"sample {number}")
+            yield FeedDocument(id, payload, f"sample {number}")
     elif text is None:
         yield from feed.read(paths, shape)
     elif text.lstrip().startswith("{"):

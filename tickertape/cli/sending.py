@@ -21,7 +21,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Outgoing
 from tickertape.encode import batch_status, iso, to_json
 from tickertape.errors import BrokerError, PermanentError
-from tickertape.feed import Entry, Problem, Shape
+from tickertape.feed import FeedDocument, Shape, Skipped
 from tickertape.settings import Settings
 
 WINDOW_RECORDS = 500
@@ -39,7 +39,7 @@ class Plan:
     topic: str
     shape: Shape
     batch_id: str
-    entries: Iterable[Entry | Problem]
+    entries: Iterable[FeedDocument | Skipped]
     total: int | None
     key: str | None = None
     joins: bool = False
@@ -88,9 +88,9 @@ async def _prepare(settings: Settings, topic: str) -> None:
     """The topics must be there: a producer would wait for one that is not. Ours are made."""
     needed = {topic, settings.topic_batch_status}
     wanted = kafka_admin.wanted(settings)
-    ours = [one for one in wanted if one.name in needed or one.like in needed]
-    (await kafka_admin.ensure(settings.bootstrap, ours)).raise_for_errors()
-    if topic not in {one.name for one in ours}:
+    made = [one for one in wanted if one.name in needed or one.like in needed]
+    (await kafka_admin.ensure(settings.bootstrap, made)).raise_for_errors()
+    if topic not in {one.name for one in made}:
         await naming.check_exists(settings.bootstrap, topic)
 
 
@@ -155,10 +155,10 @@ async def _declare(
 
 
 async def _deliver(publisher: KafkaPublisher, plan: Plan, sent: Sent) -> None:
-    window: list[tuple[Entry, Outgoing]] = []
+    window: list[tuple[FeedDocument, Outgoing]] = []
     size = 0
     for one in plan.entries:
-        if isinstance(one, Problem):
+        if isinstance(one, Skipped):
             _skip(one, sent)
             continue
         record = _record(plan, one)
@@ -170,7 +170,7 @@ async def _deliver(publisher: KafkaPublisher, plan: Plan, sent: Sent) -> None:
     await _flush(publisher, window, sent)
 
 
-def _record(plan: Plan, one: Entry) -> Outgoing:
+def _record(plan: Plan, one: FeedDocument) -> Outgoing:
     now = time.time()
     written = iso(now) if plan.shape.id == "document_id" else now
     payload = {"timestamp": written, **one.payload, "batch_id": plan.batch_id}
@@ -188,12 +188,12 @@ def _json(payload: dict[str, Any]) -> bytes:
 
 
 async def _flush(
-    publisher: KafkaPublisher, window: Sequence[tuple[Entry, Outgoing]], sent: Sent
+    publisher: KafkaPublisher, window: Sequence[tuple[FeedDocument, Outgoing]], sent: Sent
 ) -> None:
     verdicts = await publisher.send([record for _, record in window])
     for (one, _), error in zip(window, verdicts, strict=True):
         if isinstance(error, PermanentError):
-            _skip(Problem(one.where, str(error)), sent)
+            _skip(Skipped(one.where, str(error)), sent)
         elif error is not None:
             raise BrokerError(f"stopped after {sent.count} records: {error}")
         else:
@@ -201,9 +201,9 @@ async def _flush(
             sent.last_id = one.id
 
 
-def _skip(problem: Problem, sent: Sent) -> None:
+def _skip(skipped: Skipped, sent: Sent) -> None:
     sent.skipped += 1
-    naming.aside(str(problem))
+    naming.aside(str(skipped))
 
 
 async def _follow(reader: BatchReader, plan: Plan, total: int) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.keyorder import KeyOrder
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
 from tickertape.delivery.record import Record
-from tickertape.delivery.settlement import PRODUCING, Decided, Entry, Settlement
+from tickertape.delivery.settlement import PRODUCING, Decided, InFlight, Settlement
 from tickertape.delivery.spec import Limits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.delivery.watermark import Lease
@@ -53,7 +53,7 @@ class Flow(Generic[T]):
         self._limits = limits
         self._breakers = breakers
         self._dependencies = set(spec.dependencies)  # and whatever else an error names
-        self._queue: KeyOrder[Entry] = KeyOrder(
+        self._queue: KeyOrder[InFlight] = KeyOrder(
             _key if spec.keyed else _no_key,
             lambda entry: entry.record.size,
             lambda entry: spec.windows > 1 and entry.record.large,
@@ -79,7 +79,7 @@ class Flow(Generic[T]):
             if self.spec.passes(record):
                 lease.settle(record.offset)
                 continue
-            self._queue.put(Entry(record, lease))
+            self._queue.put(InFlight(record, lease))
             self._records += 1
             self._bytes += record.size
         taken = self._records - before
@@ -219,14 +219,14 @@ class Flow(Generic[T]):
         self._tasks.pop(task, None)
         self._wake()
 
-    async def _window(self, entries: list[Entry], probed: Sequence[Breaker]) -> None:
+    async def _window(self, entries: list[InFlight], probed: Sequence[Breaker]) -> None:
         left = entries
         started = time.perf_counter()
         try:
-            left = self._ours(left)
+            left = self._still_owned(left)
             decided = await self._work(left)
             # A revoked record is its new owner's: what we made of it would come twice.
-            left = self._ours(left)
+            left = self._still_owned(left)
             decided = [each for each in decided if not each.entry.lease.revoked]
             await self._settlement.settle(decided)
             self._finish([each.entry for each in decided])
@@ -249,7 +249,7 @@ class Flow(Generic[T]):
         metrics.flow_window_records.labels(self.spec.name).observe(len(entries))
         metrics.processing_seconds.labels(self.spec.name).observe(time.perf_counter() - started)
 
-    def _ours(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _still_owned(self, entries: Sequence[InFlight]) -> list[InFlight]:
         """Return the entries whose leases live; let go of the others."""
         for entry in entries:
             if entry.lease.revoked:
@@ -257,10 +257,10 @@ class Flow(Generic[T]):
                 self._forget(entry)
         return [entry for entry in entries if not entry.lease.revoked]
 
-    async def _work(self, entries: Sequence[Entry]) -> list[Decided]:
+    async def _work(self, entries: Sequence[InFlight]) -> list[Decided]:
         """Return what is decided; what an outage holds is left out."""
         decided: list[Decided] = []
-        works: list[tuple[Entry, Work[T]]] = []
+        works: list[tuple[InFlight, Work[T]]] = []
         for entry in entries:
             early = self._early(entry)
             if isinstance(early, Work):
@@ -277,7 +277,7 @@ class Flow(Generic[T]):
         ]
         return [each for each in decided if not holds(each.outcome)]
 
-    def _early(self, entry: Entry) -> Work[T] | Decided:
+    def _early(self, entry: InFlight) -> Work[T] | Decided:
         """Decode; what cannot be decoded or must be re-keyed never reaches the agent."""
         record = entry.record
         route = self.spec.routes[record.topic]
@@ -328,7 +328,7 @@ class Flow(Generic[T]):
                 if name not in failed:
                     self._breakers[name].succeeded()
 
-    def _finish(self, entries: Sequence[Entry]) -> None:
+    def _finish(self, entries: Sequence[InFlight]) -> None:
         for entry in entries:
             entry.lease.settle(entry.record.offset)
             self._queue.release(entry)
@@ -339,7 +339,7 @@ class Flow(Generic[T]):
         if len(self.counters.recent) > 4096:
             self.counters.rate(time.monotonic())
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: InFlight) -> None:
         self._records -= 1
         self._bytes -= entry.record.size
 
@@ -354,9 +354,9 @@ def _everyones(error: Exception) -> bool:
     return isinstance(error, TransientError) and error.dependency is not None
 
 
-def _key(entry: Entry) -> bytes | None:
+def _key(entry: InFlight) -> bytes | None:
     return entry.record.key
 
 
-def _no_key(_entry: Entry) -> None:
+def _no_key(_entry: InFlight) -> None:
     return None

@@ -33,7 +33,7 @@ log = structlog.get_logger("tickertape.flow")
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class InFlight:
     """A record in the flow."""
 
     record: Record
@@ -44,7 +44,7 @@ class Entry:
 class Decided:
     """A record with its outcome, and the batch it belongs to."""
 
-    entry: Entry
+    entry: InFlight
     outcome: Outcome
     batch: str | None
 

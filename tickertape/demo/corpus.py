@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from tickertape.feed import Entry
+from tickertape.feed import FeedDocument
 from tickertape.samples import samples
 
 TEXTS_FROM = 1000  # texts are taken from samples past the documents, so that none is sent twice
@@ -55,10 +55,10 @@ def corpus(count: int) -> Corpus:
     return Corpus(documents, texts, first["title"], frozenset({first["id"]}))
 
 
-def entries(documents: Iterable[Document]) -> Iterator[Entry]:
+def entries(documents: Iterable[Document]) -> Iterator[FeedDocument]:
     """Yield the documents as `tickertape.cli.sending` takes them."""
     for each in documents:
-        yield Entry(each["id"], each, each["id"])
+        yield FeedDocument(each["id"], each, each["id"])
 
 
 def _text(sample: Document) -> Document:

@@ -231,8 +231,8 @@ def _note(entry: Mapping[str, Any]) -> str | None:
 
 def _why(missing: Mapping[str, str] | None) -> str:
     """What is waited for, where it is worth telling."""
-    told = {name: why for name, why in (missing or {}).items() if name != "worker"}
-    return "; ".join(f"{name}: {why}" for name, why in told.items())
+    reasons = {name: why for name, why in (missing or {}).items() if name != "worker"}
+    return "; ".join(f"{name}: {why}" for name, why in reasons.items())
 
 
 def _summarizer(name: str) -> str:

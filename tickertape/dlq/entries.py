@@ -17,23 +17,23 @@ DLQ, PARKING = "-dlq", "-parking"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A flow's door: records of ``base`` go back in at ``topic``."""
+class EntryPoint:
+    """Where a flow is entered again: records of ``base`` go back in at ``topic``."""
 
     base: str
     topic: str
     flow: Flow
 
 
-def entries(settings: Settings) -> dict[str, Entry]:
-    """Return the doors by base topic."""
+def entries(settings: Settings) -> dict[str, EntryPoint]:
+    """Return the entry points by base topic."""
     doors: dict[Replay, Callable[[str], str]] = {
         Replay.REKEYED: topics.rekeyed,
         Replay.RETRY: lambda base: topics.retry(base, 0),
         Replay.ITSELF: lambda base: base,
     }
     bases = {flow.topic(settings): flow for flow in FLOWS}
-    return {base: Entry(base, doors[flow.replay](base), flow) for base, flow in bases.items()}
+    return {base: EntryPoint(base, doors[flow.replay](base), flow) for base, flow in bases.items()}
 
 
 def base_of(topic: str) -> str | None:
@@ -49,7 +49,7 @@ def sources(settings: Settings) -> list[str]:
     return [topics.dlq(base) for base in entries(settings)]
 
 
-def key_of(entry: Entry, record: Record) -> bytes | None:
+def key_of(entry: EntryPoint, record: Record) -> bytes | None:
     """Return the key under which the flow knows the record: its document's id, as models read it.
 
     An id that cannot be one leaves the key that is there, as the flow will refuse the record.

@@ -20,7 +20,7 @@ from tickertape.delivery.outcome import State as ItemState
 from tickertape.delivery.record import Outgoing, text_headers
 from tickertape.dlq import marks
 from tickertape.dlq.edit import Edit, kept_in_batch
-from tickertape.dlq.entries import Entry, base_of, entries, key_of
+from tickertape.dlq.entries import EntryPoint, base_of, entries, key_of
 from tickertape.dlq.letter import Letter
 from tickertape.dlq.marks import State
 from tickertape.errors import BrokerError, PermanentError, TransientError
@@ -228,7 +228,7 @@ class Replayer:
                 raise BrokerError(f"replayed, but it could not be noted: {error}")
 
 
-def _replay(letter: Letter, entry: Entry, edit: Edit | None) -> Step:
+def _replay(letter: Letter, entry: EntryPoint, edit: Edit | None) -> Step:
     """The record as it first came, less what was said of its death, one replay older."""
     value = letter.value
     replays = letter.replays + 1

@@ -12,7 +12,7 @@ from tickertape.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# name -> "module:Class"; a class takes (Model, *, device, threads).
+# name -> "module:Class"; a class takes (ModelFiles, *, device, threads).
 ENGINES = {
     "onnx": "tickertape.embed.onnx:OnnxEmbedder",
     "openvino": "tickertape.embed.openvino:OpenVinoEmbedder",

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tickertape.embed import manifest
-from tickertape.embed.manifest import BadManifest, Manifest, Model
+from tickertape.embed.manifest import BadManifest, Manifest, ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Cache:
             return self.root / "local" / f"{source.name}-{tag}"
         return self.root.joinpath(*(part for part in name.split("/") if part not in {"", ".."}))
 
-    def get(self, name: str, precision: str, revision: str | None = None) -> Model | None:
+    def get(self, name: str, precision: str, revision: str | None = None) -> ModelFiles | None:
         """Return the model if it is complete, as its manifest says, and of this revision."""
         folder = self.home(name) / precision
         if not folder.is_dir():
@@ -50,7 +50,7 @@ class Cache:
             return None
         return model
 
-    def put(self, name: str, precision: str, make: Callable[[Path], Manifest]) -> Model:
+    def put(self, name: str, precision: str, make: Callable[[Path], Manifest]) -> ModelFiles:
         """Let ``make`` fill an empty folder, and put that in the place of what there is.
 
         Call it under `lock`. What ``make`` raises leaves the cache as it was.

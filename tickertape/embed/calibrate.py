@@ -21,7 +21,7 @@ from tickertape.embed import models
 from tickertape.embed.base import Embedder
 from tickertape.embed.cache import Cache
 from tickertape.embed.export_env import ExportEnv, Say
-from tickertape.embed.manifest import CALIBRATED_INT8, Model
+from tickertape.embed.manifest import CALIBRATED_INT8, ModelFiles
 from tickertape.errors import StartError
 from tickertape.samples import samples
 from tickertape.settings import Settings
@@ -82,7 +82,9 @@ def texts(own: Path | None = None) -> list[str]:
     return found
 
 
-def ensure(settings: Settings, cache: Cache, full: Model, own: Path | None, say: Say) -> Model:
+def ensure(
+    settings: Settings, cache: Cache, full: ModelFiles, own: Path | None, say: Say
+) -> ModelFiles:
     """Make and cache the calibrated model of ``full``. Call it under the lock; minutes.
 
     Raises:
@@ -113,7 +115,7 @@ def ensure(settings: Settings, cache: Cache, full: Model, own: Path | None, say:
     return made
 
 
-def _check(full: Model, made: Model, held_out: Sequence[str]) -> str:
+def _check(full: ModelFiles, made: ModelFiles, held_out: Sequence[str]) -> str:
     from tickertape.embed.openvino import OpenVinoEmbedder
 
     plain, fast = OpenVinoEmbedder(full), OpenVinoEmbedder(made)

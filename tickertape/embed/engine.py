@@ -11,7 +11,7 @@ import numpy as np
 
 from tickertape.documents import Vectors
 from tickertape.embed.base import Tokens
-from tickertape.embed.manifest import TOKENIZER, Model
+from tickertape.embed.manifest import TOKENIZER, ModelFiles
 from tickertape.embed.pooling import pool
 from tickertape.embed.tokens import Ids, TextTokenizer
 from tickertape.errors import InvalidRecord, StartError, TransientError
@@ -32,7 +32,7 @@ class Engine(ABC):
     lanes = 1  # batches that are best run at a time; `open` may say more
     spare: int | None = None  # tokens of padding that cost less than one more batch
 
-    def __init__(self, model: Model, *, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, model: ModelFiles, *, device: str = "cpu", threads: int = 0) -> None:
         """Load the model.
 
         Args:

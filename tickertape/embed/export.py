@@ -9,7 +9,7 @@ from pathlib import Path
 from tickertape.embed import calibrate, hub, models
 from tickertape.embed.cache import Cache
 from tickertape.embed.export_env import ExportEnv, Say
-from tickertape.embed.manifest import CALIBRATED_INT8, Model
+from tickertape.embed.manifest import CALIBRATED_INT8, ModelFiles
 from tickertape.errors import StartError
 from tickertape.settings import DEFAULT_EMBEDDING_MODEL, Settings
 
@@ -28,7 +28,7 @@ def ensure(
     ready: bool = False,
     calibration: Path | None = None,
     say: Say = print,
-) -> Model:
+) -> ModelFiles:
     """Return the configured model from the cache, exported first where it is not there.
 
     Args:
@@ -63,7 +63,7 @@ def ensure(
         return models.add_int8(cache, full, precision)
 
 
-def _ready(settings: Settings, cache: Cache, say: Say) -> Model | None:
+def _ready(settings: Settings, cache: Cache, say: Say) -> ModelFiles | None:
     name = settings.embedding_model
     if settings.offline or models.source_revision(name) is not None:
         return None
@@ -74,7 +74,7 @@ def _ready(settings: Settings, cache: Cache, say: Say) -> Model | None:
         return None
 
 
-def _export(settings: Settings, cache: Cache, revision: str | None, say: Say) -> Model:
+def _export(settings: Settings, cache: Cache, revision: str | None, say: Say) -> ModelFiles:
     name = settings.embedding_model
     source, more = _source(settings, say)
     environment = ExportEnv(settings.data_dir / "export-env")

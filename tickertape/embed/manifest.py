@@ -57,7 +57,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelFiles:
     """A complete model on disk: its graph, `TOKENIZER` and the manifest in one folder."""
 
     folder: Path
@@ -70,14 +70,14 @@ class Model:
         return self.folder / next(names, MODEL)
 
 
-def write(folder: Path, manifest: Manifest) -> Model:
+def write(folder: Path, manifest: Manifest) -> ModelFiles:
     """Write the manifest into the folder of its files."""
     body = {"format": FORMAT, **asdict(manifest)}
     (folder / MANIFEST).write_text(json.dumps(body, indent=2) + "\n", "utf-8")
-    return Model(folder, manifest)
+    return ModelFiles(folder, manifest)
 
 
-def read(folder: Path) -> Model:
+def read(folder: Path) -> ModelFiles:
     """Read the manifest and check every file's digest.
 
     Raises:
@@ -95,7 +95,7 @@ def read(folder: Path) -> Model:
     whole = TOKENIZER in found and any(name in found for name in GRAPHS)
     if changed or not whole or manifest.pooling not in POOLINGS:
         raise BadManifest(f"{folder}: not as its manifest says: {', '.join(changed) or MANIFEST}")
-    return Model(folder, manifest)
+    return ModelFiles(folder, manifest)
 
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

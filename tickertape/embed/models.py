@@ -26,7 +26,7 @@ from tickertape.embed.manifest import (
     REDUCED_INT8,
     TOKENIZER,
     Manifest,
-    Model,
+    ModelFiles,
     digests,
 )
 from tickertape.embed.quantize import quantize
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
-def find(settings: Settings, precision: str) -> Model:
+def find(settings: Settings, precision: str) -> ModelFiles:
     """Return the configured model in this precision; may take minutes.
 
     ``precision`` is a folder of the cache. fp32, int8 and int8-reduced are made where they are not
@@ -68,7 +68,7 @@ def find(settings: Settings, precision: str) -> Model:
         return full if precision == "fp32" else add_int8(cache, full, precision)
 
 
-def add_folder(cache: Cache, name: str, folder: Path, revision: str) -> Model:
+def add_folder(cache: Cache, name: str, folder: Path, revision: str) -> ModelFiles:
     """Cache the fp32 ONNX model of a sentence-transformers folder. Call it under the lock.
 
     Raises:
@@ -99,7 +99,7 @@ def add_folder(cache: Cache, name: str, folder: Path, revision: str) -> Model:
     return cache.put(name, "fp32", make)
 
 
-def add_int8(cache: Cache, full: Model, folder: str) -> Model:
+def add_int8(cache: Cache, full: ModelFiles, folder: str) -> ModelFiles:
     """Make the int8 model of a cached fp32 one, ``INT8`` or ``REDUCED_INT8``. Call it under the
     lock."""
     log.info("making the int8 model of %s", full.manifest.name)
@@ -112,7 +112,7 @@ def add_int8(cache: Cache, full: Model, folder: str) -> Model:
     return cache.put(full.manifest.name, folder, make)
 
 
-def add_calibrated(cache: Cache, full: Model, folder: Path) -> Model:
+def add_calibrated(cache: Cache, full: ModelFiles, folder: Path) -> ModelFiles:
     """Cache the calibrated int8 model in ``folder``. Call it under the lock.
 
     Its precision, and so the identity of its vectors, ends in a digest of its numbers: what was
@@ -130,7 +130,7 @@ def add_calibrated(cache: Cache, full: Model, folder: Path) -> Model:
     return cache.put(full.manifest.name, CALIBRATED_INT8, make)
 
 
-def fetch(cache: Cache, name: str, say: Say = log.info) -> Model:
+def fetch(cache: Cache, name: str, say: Say = log.info) -> ModelFiles:
     """Cache a ready ONNX model: the hub's, else that of Maven Central. Call it under the lock.
 
     ``say`` gets a line on each step.
@@ -151,7 +151,7 @@ def fetch(cache: Cache, name: str, say: Say = log.info) -> Model:
             raise StartError(f"{error}; {other}") from other
 
 
-def _from_hub(cache: Cache, name: str) -> Model:
+def _from_hub(cache: Cache, name: str) -> ModelFiles:
     folder = cache.downloads(name)
     try:
         commit = hub.fetch(name, folder)
@@ -165,7 +165,7 @@ def _from_hub(cache: Cache, name: str) -> Model:
     return model
 
 
-def _from_central(cache: Cache, name: str) -> Model:
+def _from_central(cache: Cache, name: str) -> ModelFiles:
     folder = cache.downloads(name).with_name(".central")
     try:
         return add_folder(cache, name, folder, central.fetch(folder))
@@ -187,7 +187,7 @@ def source_revision(name: str) -> str | None:
     return f"folder {state.hexdigest()}"
 
 
-def _obtain(settings: Settings, cache: Cache) -> Model:
+def _obtain(settings: Settings, cache: Cache) -> ModelFiles:
     """The fp32 model from where it may be had at a worker's start."""
     name = settings.embedding_model
     revision = source_revision(name)

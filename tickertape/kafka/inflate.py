@@ -66,7 +66,7 @@ def zstd(data: Data) -> bytes:
 
 def install() -> None:
     """Let aiokafka decompress with these; it offers no way to say so."""
-    ours = {
+    replaced = {
         "gzip_decode": gzip,
         "snappy_decode": snappy,
         "lz4_decode": lz4,
@@ -82,7 +82,7 @@ def install() -> None:
             module = import_module(name)
         except ImportError:  # aiokafka without its C parts
             continue
-        for function, bounded in ours.items():
+        for function, bounded in replaced.items():
             if hasattr(module, function):
                 setattr(module, function, bounded)
 

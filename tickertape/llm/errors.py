@@ -78,7 +78,7 @@ class NoAnswer(TransientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Refusal:
     """What a body says is wrong; empty strings where it does not say.
 
     ``said`` is the message for its words, up to 4,000 characters; `message` is for people.
@@ -99,7 +99,7 @@ class Problem:
         )
 
     @classmethod
-    def read(cls, body: bytes, key: str = "") -> Problem:
+    def read(cls, body: bytes, key: str = "") -> Refusal:
         """Read a body of any shape. ``key`` is masked: servers repeat the one they refuse."""
         try:
             content = orjson.loads(body)
@@ -109,7 +109,7 @@ class Problem:
         return cls.of(content, key)
 
     @classmethod
-    def of(cls, content: object, key: str = "") -> Problem:
+    def of(cls, content: object, key: str = "") -> Refusal:
         """Read a decoded body, or the error in it."""
         if isinstance(content, list) and content:
             content = content[0]
@@ -143,17 +143,17 @@ class Problem:
 
 
 def answer_error(
-    status: int, problem: Problem, headers: Mapping[str, str], model: str
+    status: int, refusal: Refusal, headers: Mapping[str, str], model: str
 ) -> TickertapeError:
     """Return the error that a status other than 200 stands for. ``headers``: keys in lower case."""
-    said = f"llm: HTTP {status}" + (f": {problem.message}" if problem.message else "")
+    said = f"llm: HTTP {status}" + (f": {refusal.message}" if refusal.message else "")
     wait = retry_after(headers.get("retry-after"))
-    long, limit = too_long(status, problem)
+    long, limit = too_long(status, refusal)
     if long:
         return PromptTooLong(said, limit)
     if status in _OVERLOADED:
         return OutageError(said, dependency=DEPENDENCY, retry_after=wait)
-    if status == 400 and (problem.param == "model" or problem.code == "model_not_found"):
+    if status == 400 and (refusal.param == "model" or refusal.code == "model_not_found"):
         status = 404
     if status in _SETTING_AT_FAULT or 300 <= status < 400:
         hint = _SETTING_AT_FAULT.get(status, "the server redirects; see LLM_URL")
@@ -192,21 +192,21 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX) if isfinite(seconds) else None
 
 
-def too_long(status: int, problem: Problem) -> tuple[bool, int | None]:
+def too_long(status: int, refusal: Refusal) -> tuple[bool, int | None]:
     """Return whether the prompt was too long, and for how many tokens where that is told."""
-    words = {problem.code.lower(), problem.kind.lower()}
-    found = [match for row in TOO_LONG if (match := row.says.search(problem.said))]
+    words = {refusal.code.lower(), refusal.kind.lower()}
+    found = [match for row in TOO_LONG if (match := row.says.search(refusal.said))]
     known = (
         bool(found)
         or status == 413
-        or problem.param in TOO_LONG_PARAMS
+        or refusal.param in TOO_LONG_PARAMS
         or not words.isdisjoint(TOO_LONG_CODES)
     )
-    if not known and status in _UNKNOWN_WORDS and not A_RATE.search(problem.said):
-        known = bool(MUCH.search(problem.said) and TOO_MUCH.search(problem.said))
-    told = (match["limit"] for match in found if "limit" in match.re.groupindex)
-    limit = next((int(number.replace(",", "")) for number in told if number), None)
-    return known, problem.limit or limit if known else None
+    if not known and status in _UNKNOWN_WORDS and not A_RATE.search(refusal.said):
+        known = bool(MUCH.search(refusal.said) and TOO_MUCH.search(refusal.said))
+    limits = (match["limit"] for match in found if "limit" in match.re.groupindex)
+    limit = next((int(number.replace(",", "")) for number in limits if number), None)
+    return known, refusal.limit or limit if known else None
 
 
 def _word(fields: Mapping[str, object], *names: str) -> str:

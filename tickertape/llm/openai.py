@@ -23,7 +23,7 @@ from tickertape.errors import (
 )
 from tickertape.llm import answers
 from tickertape.llm.base import DEPENDENCY, Completion, Description, Message
-from tickertape.llm.errors import Problem, PromptTooLong, answer_error, transport_error
+from tickertape.llm.errors import PromptTooLong, Refusal, answer_error, transport_error
 from tickertape.llm.servers.errors import CONTEXT_FIELDS
 from tickertape.llm.tokens import was_cut
 from tickertape.settings import Settings
@@ -132,11 +132,11 @@ class OpenAIModel:
     async def describe(self) -> Description:
         """Ask for the server's models, and learn the context's length where it is told."""
         entries = await self.models()
-        ours = [entry for entry in entries if entry.get("id") == self.name]
-        levels = (fields for entry in ours for fields in _levels(entry))
+        named = [entry for entry in entries if entry.get("id") == self.name]
+        levels = (fields for entry in named for fields in _levels(entry))
         lengths = (fields.get(name) for fields in levels for name in CONTEXT_FIELDS)
         tokens = next((n for n in lengths if type(n) is int and n > 0), None)
-        return Description(bool(ours) if entries else None, tokens)
+        return Description(bool(named) if entries else None, tokens)
 
     async def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
         """Ask, and return the whole answer. Cancelling ends the request at once."""
@@ -223,14 +223,14 @@ class OpenAIModel:
     async def _check(self, response: httpx.Response) -> None:
         if response.status_code == 200:
             return
-        problem = Problem.read(await _body(response), self._key)
+        refusal = Refusal.read(await _body(response), self._key)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        raise answer_error(response.status_code, problem, headers, self.name)
+        raise answer_error(response.status_code, refusal, headers, self.name)
 
     def _error_in(self, content: Mapping[str, Any]) -> TickertapeError:
         """Return the error that came under a status of 200."""
-        problem = Problem.of(answers.error_in(content), self._key)
-        return answer_error(problem.status, problem, {}, self.name)
+        refusal = Refusal.of(answers.error_in(content), self._key)
+        return answer_error(refusal.status, refusal, {}, self.name)
 
 
 def _levels(entry: dict[str, Any]) -> list[dict[str, Any]]:
