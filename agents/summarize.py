@@ -37,8 +37,8 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Doc
             routes=routes_of(SUMMARIES, settings),
             decode=decode,
             handle=handle,
-            part=SUMMARIES.stage,
-            parts_of=lambda _origin: SUMMARIES.stages,
+            stage=SUMMARIES.stage,
+            stages_of=lambda _origin: SUMMARIES.stages,
             batch_of=lambda document: document.batch_id,
             dependencies=(
                 *(["llm"] if llm else []),

@@ -39,7 +39,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
             routes=routes_of(flow, settings),
             decode=decode,
             handle=handle,
-            part=flow.stage,
+            stage=flow.stage,
             batch_of=batch_of,
             id_of=id_of,
             passes=lambda record: flow is flows.VECTORS and record.own,  # ours are stored already

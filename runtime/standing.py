@@ -96,9 +96,9 @@ class Standing:
 
     def stats(self) -> dict[str, Any]:
         """Return what this worker did since it started."""
-        work = [flow for flow in self._app.flows if flow.spec.part is not None]
+        work = [flow for flow in self._app.flows if flow.spec.stage is not None]
         times = [at for flow in work if (at := flow.counters.last_processed) is not None]
-        summaries = [flow for flow in work if flow.spec.part == "summary"]
+        summaries = [flow for flow in work if flow.spec.stage == "summary"]
         runner = self.services.runner.counters
         return {
             "messages_processed": sum(flow.counters.processed for flow in work),
@@ -116,7 +116,7 @@ class Standing:
     def pause(self) -> None:
         """Stop consuming; progress goes on, so that batches stay true."""
         for flow in self._app.flows:
-            if flow.spec.part is not None:
+            if flow.spec.stage is not None:
                 flow.pause()
 
     def resume(self) -> None:

@@ -1,8 +1,8 @@
 """The pure fold of a batch: deltas in, state out. The same delta twice changes nothing.
 
-Each part of an item has a rank, and the highest wins whatever the order of arrival: done (also
-unchanged, repeat) over everything; else the higher epoch; in one epoch dead over retrying. So
-redelivered deltas are harmless, and a replay (a new epoch) reopens what was dead.
+Each stage of an item has a rank, and the highest wins whatever the order of arrival: done (also
+unchanged, repeat) over everything; else the higher number of replays; in one replay dead over
+retrying. So redelivered deltas are harmless, and a replay reopens what was dead.
 
 The state lies in a mapping of JSON values, under the batch's id for what is asked often, and
 under one key for each partition and block of offsets (a shard), so that no value grows large. Every
@@ -21,7 +21,7 @@ from tickertape.delivery.progress import Delta, Entry
 from tickertape.ranges import Ranges
 
 SEPARATOR = "\x1f"
-SHARD_OFFSETS = 16_384  # 8k runs a part at worst: below Kafka's default of 1 MB a message
+SHARD_OFFSETS = 16_384  # 8k runs a stage at worst: below Kafka's default of 1 MB a message
 
 Json = dict[str, Any]
 
@@ -214,40 +214,40 @@ FINAL = (State.DONE.value, State.UNCHANGED.value, State.REPEAT.value)
 def _move(shard: Json, entry: Entry, offsets: Ranges) -> Json:
     """Return the shard with these offsets moved, where their rank allows it.
 
-    A shard: {"parts": [...], "<part>": {"done": ranges, ..., "dead": {epoch: ranges}, ...}}.
+    A shard: {"parts": [...], "<stage>": {"done": ranges, ..., "dead": {replays: ranges}, ...}}.
     """
-    part: Json = dict(shard.get(entry.part, {}))
-    final = _union(Ranges(part.get(state, ())) for state in FINAL)
+    stage: Json = dict(shard.get(entry.stage, {}))
+    final = _union(Ranges(stage.get(state, ())) for state in FINAL)
     offsets = offsets - final
-    epochs = {state: _epochs(part, state) for state in ("retrying", "dead")}
+    by_replays = {state: _by_replays(stage, state) for state in ("retrying", "dead")}
     if entry.state.value in FINAL:
-        part[entry.state.value] = (Ranges(part.get(entry.state.value, ())) | offsets).to_json()
+        stage[entry.state.value] = (Ranges(stage.get(entry.state.value, ())) | offsets).to_json()
         winners = offsets
     else:
-        rank = (entry.epoch, entry.state is State.DEAD)
-        for state, held in epochs.items():
-            for epoch, ranges in held.items():
-                if (epoch, state == "dead") >= rank:
+        rank = (entry.replays, entry.state is State.DEAD)
+        for state, held in by_replays.items():
+            for replays, ranges in held.items():
+                if (replays, state == "dead") >= rank:
                     offsets = offsets - ranges
         winners = offsets
-    for held in epochs.values():
-        for epoch in held:
-            held[epoch] = held[epoch] - winners
+    for held in by_replays.values():
+        for replays in held:
+            held[replays] = held[replays] - winners
     if entry.state.value not in FINAL:
-        held = epochs[entry.state.value]
-        held[entry.epoch] = held.get(entry.epoch, Ranges()) | winners
-    for state, held in epochs.items():
-        part[state] = {str(epoch): r.to_json() for epoch, r in held.items() if len(r)}
-    return {**shard, "parts": list(entry.parts), entry.part: part}
+        held = by_replays[entry.state.value]
+        held[entry.replays] = held.get(entry.replays, Ranges()) | winners
+    for state, held in by_replays.items():
+        stage[state] = {str(replays): r.to_json() for replays, r in held.items() if len(r)}
+    return {**shard, "parts": list(entry.stages), entry.stage: stage}
 
 
 def _count(shard: Json) -> Counts:
-    parts = [shard.get(name, {}) for name in shard["parts"]]
+    stages = [shard.get(name, {}) for name in shard["parts"]]
 
     def held(state: str) -> list[Ranges]:
         if state in FINAL:
-            return [Ranges(part.get(state, ())) for part in parts]
-        return [_union(_epochs(part, state).values()) for part in parts]
+            return [Ranges(stage.get(state, ())) for stage in stages]
+        return [_union(_by_replays(stage, state).values()) for stage in stages]
 
     done, unchanged, repeats = held("done"), held("unchanged"), _union(held("repeat"))
     either = [a | b for a, b in zip(done, unchanged, strict=True)]
@@ -264,8 +264,8 @@ def _count(shard: Json) -> Counts:
     )
 
 
-def _epochs(part: Json, state: str) -> dict[int, Ranges]:
-    return {int(epoch): Ranges(ranges) for epoch, ranges in part.get(state, {}).items()}
+def _by_replays(stage: Json, state: str) -> dict[int, Ranges]:
+    return {int(replays): Ranges(ranges) for replays, ranges in stage.get(state, {}).items()}
 
 
 def _union(sets: Iterable[Ranges]) -> Ranges:

@@ -74,7 +74,7 @@ def test_each_flow_reads_its_topic_and_tells_its_stages() -> None:
     for flow in (flows.TEXT, flows.DOCUMENTS, flows.REQUESTS):
         spec = specs()[flow.name]
         assert flow.topic(SETTINGS) in spec.routes
-        assert spec.parts_of("any") == flow.stages
+        assert spec.stages_of("any") == flow.stages
         item = work(flow, VALUES[flow.name]).item
         assert (spec.id_of(item), spec.batch_of(item)) == ("d1", "b1")
         assert "store:sqlite" in spec.dependencies

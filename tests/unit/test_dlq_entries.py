@@ -45,8 +45,8 @@ def test_a_door_is_an_internal_topic_of_its_flow(spec: Spec[Any]) -> None:
 @pytest.mark.parametrize("spec", specs(), ids=lambda spec: spec.name)
 def test_progress_speaks_of_the_same_parts(spec: Spec[Any]) -> None:
     entry = ENTRIES[base(spec)]
-    assert entry.flow.stage == spec.part
-    assert entry.flow.stages == (spec.parts_of(entry.base) or (spec.part,))
+    assert entry.flow.stage == spec.stage
+    assert entry.flow.stages == (spec.stages_of(entry.base) or (spec.stage,))
 
 
 def test_every_topic_that_can_die_has_a_door_and_every_door_is_made() -> None:

@@ -232,9 +232,9 @@ async def test_each_flow_has_its_door(
     if part is None:
         assert items == []
     else:
-        ((topic, partition, told_part, told_parts, state, epoch, offsets),) = items
+        ((topic, partition, told_stage, told_stages, state, replays, offsets),) = items
         assert (topic, partition, offsets) == (base, 0, [[5, 6]])
-        assert (told_part, len(told_parts), state, epoch) == (part, parts, "retrying", 1)
+        assert (told_stage, len(told_stages), state, replays) == (part, parts, "retrying", 1)
 
 
 async def test_a_delete_is_replayed_as_a_delete(kafka: Kafka) -> None:

@@ -45,7 +45,7 @@ class Harness:
             routes=keyed_routes or routes("t", retries=2, rekeys=True),
             decode=spec.pop("decode", lambda record: orjson.loads(record.value)),
             handle=self.handle,
-            part="store",
+            stage="store",
             batch_of=lambda item: item.get("batch_id"),
             id_of=lambda item: item.get("id"),
             **spec,

@@ -27,8 +27,8 @@ class Cells(dict):  # type: ignore[type-arg]
             self[key] = value
 
 
-def moved(state, *offsets, part="store", parts=STORE, epoch=0, partition=0, at=1):
-    entry = Entry("t", partition, part, parts, state, epoch, Ranges.of(offsets))
+def moved(state, *offsets, stage="store", stages=STORE, replays=0, partition=0, at=1):
+    entry = Entry("t", partition, stage, stages, state, replays, Ranges.of(offsets))
     return Delta("b", (entry,), timestamp_ms=at)
 
 
@@ -49,16 +49,16 @@ def test_a_declared_batch_goes_from_queued_to_completed():
 
 
 def test_a_document_with_two_parts_is_done_when_both_are():
-    stored = moved(State.DONE, 0, parts=BOTH)
-    summarised = moved(State.DONE, 0, part="summary", parts=BOTH)
+    stored = moved(State.DONE, 0, stages=BOTH)
+    summarised = moved(State.DONE, 0, stage="summary", stages=BOTH)
     assert state_of(declared(1), stored)["status"] == "processing"
     assert state_of(declared(1), summarised)["done"] == 0
     assert state_of(declared(1), summarised, stored)["status"] == "completed"
 
 
 def test_either_part_may_be_the_one_that_fails():
-    stored = moved(State.DONE, 0, parts=BOTH)
-    failed = state_of(declared(1), stored, moved(State.DEAD, 0, part="summary", parts=BOTH))
+    stored = moved(State.DONE, 0, stages=BOTH)
+    failed = state_of(declared(1), stored, moved(State.DEAD, 0, stage="summary", stages=BOTH))
     assert (failed["status"], failed["dead"], failed["done"]) == ("failed", 1, 0)
     assert failed["error_message"] == "1 of 1 document is a dead letter"
 
@@ -66,10 +66,10 @@ def test_either_part_may_be_the_one_that_fails():
 def test_a_replay_moves_dead_to_done_and_the_batch_to_completed():
     dead = (declared(1), moved(State.RETRYING, 0), moved(State.DEAD, 0))
     assert state_of(*dead)["status"] == "failed"
-    again = state_of(*dead, moved(State.RETRYING, 0, epoch=1))
+    again = state_of(*dead, moved(State.RETRYING, 0, replays=1))
     assert (again["status"], again["retrying"], again["dead"]) == ("processing", 1, 0)
-    assert state_of(*dead, moved(State.DONE, 0, epoch=1))["status"] == "completed"
-    assert state_of(*dead, moved(State.DEAD, 0, epoch=1))["dead"] == 1
+    assert state_of(*dead, moved(State.DONE, 0, replays=1))["status"] == "completed"
+    assert state_of(*dead, moved(State.DEAD, 0, replays=1))["dead"] == 1
 
 
 def test_without_a_total_a_batch_is_complete_when_idle_with_what_it_saw():
@@ -229,9 +229,9 @@ moves = st.lists(
         moved,
         st.sampled_from([State.DONE, State.UNCHANGED, State.RETRYING, State.DEAD]),
         st.sampled_from([0, 1, SHARD_OFFSETS - 1, SHARD_OFFSETS]),
-        part=st.sampled_from(BOTH),
-        parts=st.just(BOTH),
-        epoch=st.integers(0, 2),
+        stage=st.sampled_from(BOTH),
+        stages=st.just(BOTH),
+        replays=st.integers(0, 2),
         partition=st.integers(0, 1),
     ),
     max_size=30,
@@ -244,11 +244,11 @@ def ranked(deltas):
     for delta in deltas:
         for e in delta.entries:
             final = e.state in (State.DONE, State.UNCHANGED)
-            rank = (9, True) if final else (e.epoch, e.state is State.DEAD)
+            rank = (9, True) if final else (e.replays, e.state is State.DEAD)
             for offset in e.offsets:
                 item = best.setdefault((e.partition, offset), {})
-                if e.part not in item or rank > item[e.part][0]:
-                    item[e.part] = (rank, e.state)
+                if e.stage not in item or rank > item[e.stage][0]:
+                    item[e.stage] = (rank, e.state)
     dead = sum(any(s is State.DEAD for _, s in item.values()) for item in best.values())
     done = sum(
         len(item) == 2 and all(s in (State.DONE, State.UNCHANGED) for _, s in item.values())

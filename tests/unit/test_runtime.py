@@ -122,11 +122,11 @@ async def test_background_tasks_end_with_the_worker(worker: Worker) -> None:
     assert ended.is_set()
 
 
-def spec(name: str, part: str | None, topic: str) -> Spec[Any]:
+def spec(name: str, stage: str | None, topic: str) -> Spec[Any]:
     async def handle(works: Any) -> Any:
         raise AssertionError("nothing comes")
 
-    return Spec(name, {topic: Route(topic)}, lambda record: record, handle, part=part)
+    return Spec(name, {topic: Route(topic)}, lambda record: record, handle, stage=stage)
 
 
 async def test_a_pause_lets_progress_go_on(worker: Worker) -> None:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class State(enum.Enum):
-    """Where a part of a batch's item stands."""
+    """Where a stage of a batch's item stands."""
 
     DONE = "done"
     UNCHANGED = "unchanged"  # done, and nothing had to be computed

@@ -1,7 +1,7 @@
 """Deltas: what a flow tells the owner of a batch. One record a batch and settlement.
 
 An item of a batch is the record's origin (topic, partition, offset), so redelivery, retry and
-replay speak of the same item. A document that is stored *and* summarised has two parts.
+replay speak of the same item. A document that is stored *and* summarised has two stages.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from tickertape.errors import InvalidRecord
 from tickertape.ranges import Ranges
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's, of a topic
-PARTS_MAX = 8
+STAGES_MAX = 8
 OFFSETS_MAX = 2**24  # of one entry; a window's are a few hundred
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One item's part moved to a state. ``epoch`` counts the replays of its dead letter."""
+    """One item's stage moved to a state. ``replays`` counts the replays of its dead letter."""
 
     batch_id: str
     origin: Origin
-    part: str
-    parts: tuple[str, ...]  # all that the item needs
+    stage: str
+    stages: tuple[str, ...]  # all that the item needs
     state: State
-    epoch: int = 0
+    replays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Entry:
 
     topic: str
     partition: int
-    part: str
-    parts: tuple[str, ...]
+    stage: str
+    stages: tuple[str, ...]
     state: State
-    epoch: int
+    replays: int
     offsets: Ranges
 
 
@@ -79,10 +79,12 @@ class Delta:
     offset: int = field(default=0, compare=False)  # of the delta record
 
 
-def event(record: Record, batch_id: str, part: str, parts: tuple[str, ...], state: State) -> Event:
+def event(
+    record: Record, batch_id: str, stage: str, stages: tuple[str, ...], state: State
+) -> Event:
     """Return the event of a record."""
-    epoch = h.read_int(record.headers, h.REPLAYS) if record.trusted else 0
-    return Event(batch_id, record.origin, part, parts, state, epoch)
+    replays = h.read_int(record.headers, h.REPLAYS) if record.trusted else 0
+    return Event(batch_id, record.origin, stage, stages, state, replays)
 
 
 _Where = tuple[str, int, str, tuple[str, ...], State, int]
@@ -92,7 +94,7 @@ def outgoing(topic: str, events: Iterable[Event]) -> list[Outgoing]:
     """Return one record a batch, keyed by batch."""
     grouped: dict[str, dict[_Where, list[int]]] = defaultdict(lambda: defaultdict(list))
     for e in events:
-        where = (e.origin.topic, e.origin.partition, e.part, e.parts, e.state, e.epoch)
+        where = (e.origin.topic, e.origin.partition, e.stage, e.stages, e.state, e.replays)
         grouped[e.batch_id][where].append(e.origin.offset)
     return [
         encode(
@@ -114,10 +116,10 @@ def encode(topic: str, delta: Delta) -> Outgoing:
             [
                 e.topic,
                 e.partition,
-                e.part,
-                list(e.parts),
+                e.stage,
+                list(e.stages),
                 e.state.value,
-                e.epoch,
+                e.replays,
                 e.offsets.to_json(),
             ]
             for e in delta.entries
@@ -160,17 +162,25 @@ def decode(value: Mapping[str, Any], timestamp_ms: int, offset: int) -> Delta:
 
 
 def _entry(
-    topic: str, partition: int, part: str, parts: list[str], state: str, epoch: int, offsets: Any
+    topic: str,
+    partition: int,
+    stage: str,
+    stages: list[str],
+    state: str,
+    replays: int,
+    offsets: Any,
 ) -> Entry:
-    names = [topic, part, *parts]
-    if not parts or part not in parts or len(parts) > PARTS_MAX:
-        raise ValueError(f"parts: expected some that have {part!r} among them, got {parts!r}")
+    names = [topic, stage, *stages]
+    if not stages or stage not in stages or len(stages) > STAGES_MAX:
+        raise ValueError(f"stages: expected some that have {stage!r} among them, got {stages!r}")
     if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
         raise ValueError(f"items: expected names as topics have, got {names!r}")
     runs = Ranges((_whole(start), _whole(end)) for start, end in offsets)
     if len(runs) > OFFSETS_MAX:
         raise ValueError(f"items: expected at most {OFFSETS_MAX} offsets, got {len(runs)}")
-    return Entry(topic, _whole(partition), part, tuple(parts), State(state), _whole(epoch), runs)
+    return Entry(
+        topic, _whole(partition), stage, tuple(stages), State(state), _whole(replays), runs
+    )
 
 
 def _forget(last: int, idle_ms: int | None) -> Forget:

@@ -87,7 +87,7 @@ class Settlement:
         events = {
             index: self._event(each.decided, each.state)
             for index, each in enumerate(followed)
-            if each.decided.batch is not None and self._spec.part is not None
+            if each.decided.batch is not None and self._spec.stage is not None
         }
         for index, error in (await self._confirm([each.outputs for each in followed])).items():
             await self._bury(followed[index], error)
@@ -225,10 +225,10 @@ class Settlement:
 
     def _event(self, decided: Decided, state: State) -> progress.Event:
         record = decided.entry.record
-        assert self._spec.part is not None
+        assert self._spec.stage is not None
         assert decided.batch is not None
-        parts = self._spec.parts_of(record.origin.topic) or (self._spec.part,)
-        return progress.event(record, decided.batch, self._spec.part, parts, state)
+        stages = self._spec.stages_of(record.origin.topic) or (self._spec.stage,)
+        return progress.event(record, decided.batch, self._spec.stage, stages, state)
 
 
 def _shown(key: bytes | None) -> str | None:

@@ -33,9 +33,9 @@ class Spec(Generic[T]):
     routes: dict[str, Route]
     decode: Callable[[Record], T]
     handle: Callable[[Sequence[Work[T]]], Awaitable[Sequence[Outcome]]]
-    # The part of a batch's item this flow does; None: no progress is told.
-    part: str | None = None
-    parts_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
+    # The stage of a batch's item that this flow is; None: no progress is told.
+    stage: str | None = None
+    stages_of: Callable[[str], tuple[str, ...]] = lambda _topic: ()
     batch_of: Callable[[T], str | None] = lambda _item: None
     id_of: Callable[[T], str | None] = lambda _item: None
     passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done

@@ -1,8 +1,8 @@
 """Dead letters back into their flows: confirmed by the broker first, marked afterwards.
 
 Whatever stops it, nothing is lost: a letter that is not marked is replayed again, and a second
-copy of a replay changes nothing (same origin, same version, same epoch). An item of a batch moves
-from dead to retrying under the new epoch, so that its batch is open again.
+copy of a replay changes nothing (same origin, same version, same count of replays). An item of a
+batch moves from dead to retrying under the new count, so that its batch is open again.
 """
 
 from __future__ import annotations
