@@ -8,12 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from agents.items import STATES, batch_of, id_of, routes_of, tombstone
+from agents.items import STATES, batch_of, id_of, recalled, routes_of, tombstone
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
-from models.embedding_request import COLLECTION as EMBEDDING_REQUESTS
-from models.financial_document import COLLECTION as FINANCIAL_DOCUMENTS
-from models.text_message import COLLECTION as TEXT_MESSAGES
 from tickertape import flows
 from tickertape.decode import Limits
 from tickertape.delivery import headers as h
@@ -31,9 +28,8 @@ from tickertape.settings import Settings
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
     """Return the flows: text, documents, requests."""
 
-    def spec(flow: Flow, model: type[Model], collection: str) -> Spec[Item]:
+    def spec(flow: Flow, model: type[Model]) -> Spec[Item]:
         limits = Limits(settings.text_bytes_max)
-        topic = flow.topic(settings)
 
         async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
             return await embed(works, settings, services(), flow)
@@ -41,7 +37,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         return Spec(
             name=flow.name,
             routes=routes_of(flow, settings),
-            decode=lambda record: read(record, model, limits, topic, collection),
+            decode=lambda record: read(record, model, limits),
             handle=handle,
             stage=flow.stage,
             stages_of=lambda _origin: flow.stages,
@@ -52,17 +48,15 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         )
 
     return [
-        spec(flows.TEXT, TextMessage, TEXT_MESSAGES),
-        spec(flows.REQUESTS, EmbeddingRequest, EMBEDDING_REQUESTS),
-        spec(flows.DOCUMENTS, FinancialDocument, FINANCIAL_DOCUMENTS),
+        spec(flows.TEXT, TextMessage),
+        spec(flows.REQUESTS, EmbeddingRequest),
+        spec(flows.DOCUMENTS, FinancialDocument),
     ]
 
 
-def read(
-    record: Record, model: type[Model], limits: Limits, topic: str, collection: str
-) -> Document | Removal:
+def read(record: Record, model: type[Model], limits: Limits) -> Document | Removal:
     """Decode a record; a null value deletes its key."""
-    if (removal := tombstone(record, topic, collection)) is not None:
+    if (removal := tombstone(record)) is not None:
         return removal
     document: Document = model.decode(record, limits).to_document(record)
     return document
@@ -81,9 +75,9 @@ async def embed(
         if isinstance(result, Exception):
             outcomes.append(Failed(result))
             continue
-        outputs: list[Outgoing] = []
+        outputs = await recalled(settings, result)
         if isinstance(work.item, Document):
-            outputs = _embeddings(settings.topic_embeddings, work, result, embedder.name)
+            outputs += _embeddings(settings.topic_embeddings, work, result, embedder.name)
             if flows.SUMMARY in flow.stages:
                 outputs.append(_request(settings.topic_summary_requests, work, result))
         outcomes.append(Done(outputs, STATES.get(result.verdict, State.DONE)))

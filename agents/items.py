@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import structlog
+from aiokafka.errors import KafkaError
+
 from tickertape.decode import key_text
+from tickertape.delivery import letters
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Record
+from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.spec import Route
 from tickertape.documents import Document
-from tickertape.flows import Flow
-from tickertape.pipeline import Item, Removal, Verdict
+from tickertape.errors import OutageError
+from tickertape.flows import FLOWS, Flow
+from tickertape.kafka.recall import recall
+from tickertape.pipeline import Item, Removal, Result, Verdict
 from tickertape.settings import Settings
 
-STATES = {Verdict.REPEAT: State.REPEAT, Verdict.UNCHANGED: State.UNCHANGED}
+log = structlog.get_logger("tickertape.items")
+
+STATES = {
+    Verdict.REPEAT: State.REPEAT,
+    Verdict.UNCHANGED: State.UNCHANGED,
+    Verdict.SUPERSEDED: State.SUPERSEDED,
+}
 
 
 def routes_of(flow: Flow, settings: Settings) -> dict[str, Route]:
@@ -24,10 +36,10 @@ def routes_of(flow: Flow, settings: Settings) -> dict[str, Route]:
     return routes(topic, retries=retries, rekeys=flow.rekeyed)
 
 
-def tombstone(record: Record, topic: str, collection: str) -> Removal | None:
+def tombstone(record: Record) -> Removal | None:
     """Return what a record with a null value deletes: its key's document. None for any other."""
     if record.value is None and (id := key_text(record)) is not None:
-        return Removal(topic, id, record.version, record.origin, None, collection)
+        return Removal(id, record.version, record.origin)
     return None
 
 
@@ -41,3 +53,27 @@ def id_of(item: Item) -> str:
     if isinstance(item, Removal):
         return item.id
     return (item if isinstance(item, Document) else item.document).key.id
+
+
+async def recalled(settings: Settings, result: Result) -> list[Outgoing]:
+    """Return the records, read again, whose texts are shown now and were not kept: each goes once
+    more through its flow, under the version that it had.
+
+    Raises:
+        OutageError: Kafka does not answer.
+    """
+    outputs: list[Outgoing] = []
+    theirs = {flow.topic(settings) for flow in FLOWS if not flow.internal}
+    for key, version in result.uncovered:
+        place = version.stamp.place
+        try:
+            message = await recall(settings.bootstrap, place)
+        except KafkaError as error:
+            raise OutageError(f"{place} cannot be read: {error!r}", dependency="kafka") from error
+        if message is None:
+            log.error("text_is_gone", id=key.id, collection=key.collection, place=str(place))
+            continue
+        record = Record.of(message, trusted=place.topic not in theirs, clock_ms=version.stamp.ms)
+        outputs.append(letters.rekeyed(record, record.origin.topic, key.id))
+        log.info("text_recalled", id=key.id, collection=key.collection, place=str(place))
+    return outputs

@@ -65,7 +65,7 @@ def _outcome(topic: str, work: Work[Document], found: Summarized) -> Outcome:
     if found.error is not None:
         return Failed(found.error)
     if found.result is None:
-        return Done()
+        return Done(state=State.SUPERSEDED)
     result = LlmResult(**found.result)
     key = work.item.key.id.encode()
     output = Outgoing(topic, key, result.encode(), h.trace(work.record.headers))

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agents.items import STATES, batch_of, id_of, routes_of, tombstone
+from agents.items import STATES, batch_of, id_of, recalled, routes_of, tombstone
 from models import Embedding, VectorUpdate
 from models.base import text_entry
-from models.embedding import COLLECTION as EMBEDDINGS
-from models.vector_update import COLLECTION as VECTOR_UPDATES
 from tickertape import flows
 from tickertape.decode import Limits
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
@@ -31,7 +29,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
     stores = tuple(f"store:{name}" for name in settings.stores)
 
     async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
-        return await write(works, services())
+        return await write(works, settings, services())
 
     def spec(flow: Flow, decode: Callable[[Record], Item]) -> Spec[Item]:
         return Spec(
@@ -48,20 +46,14 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         )
 
     return [
-        spec(
-            flows.VECTORS,
-            lambda record: read_embedding(record, limits, settings.topic_embeddings),
-        ),
-        spec(
-            flows.UPDATES,
-            lambda record: read_update(record, limits, settings.topic_vector_updates),
-        ),
+        spec(flows.VECTORS, lambda record: read_embedding(record, limits)),
+        spec(flows.UPDATES, lambda record: read_update(record, limits)),
     ]
 
 
-def read_embedding(record: Record, limits: Limits, topic: str) -> Item:
+def read_embedding(record: Record, limits: Limits) -> Item:
     """Decode a record of `embeddings`."""
-    if (removal := tombstone(record, topic, EMBEDDINGS)) is not None:
+    if (removal := tombstone(record)) is not None:
         return removal
     found = Embedding.decode(record, limits)
     document = found.to_document(record)
@@ -70,9 +62,9 @@ def read_embedding(record: Record, limits: Limits, topic: str) -> Item:
     return Embedded(document, vector, model, found.chunk, found.chunk_count)
 
 
-def read_update(record: Record, limits: Limits, topic: str) -> Item:
+def read_update(record: Record, limits: Limits) -> Item:
     """Decode a record of vector-updates."""
-    if (removal := tombstone(record, topic, VECTOR_UPDATES)) is not None:
+    if (removal := tombstone(record)) is not None:
         return removal
     found = VectorUpdate.decode(record, limits)
     document = found.to_document(record)
@@ -80,12 +72,10 @@ def read_update(record: Record, limits: Limits, topic: str) -> Item:
     if found.operation == "delete":
         named = found.table_name or text_entry(found.metadata, "table_name")
         return Removal(
-            topic,
             key.id,
             document.version,
             document.origin,
             key.collection if named else None,
-            VECTOR_UPDATES,
             document.batch_id,
         )
     model = document.metadata.get("model_name")
@@ -93,12 +83,14 @@ def read_update(record: Record, limits: Limits, topic: str) -> Item:
     return Embedded(document, np.asarray(found.vector, np.float32), name)
 
 
-async def write(works: Sequence[Work[Item]], services: Services) -> list[Outcome]:
+async def write(
+    works: Sequence[Work[Item]], settings: Settings, services: Services
+) -> list[Outcome]:
     """Store the vectors; one outcome each."""
     results = await services.pipeline.run([work.item for work in works])
     return [
         Failed(result)
         if isinstance(result, Exception)
-        else Done(state=STATES.get(result.verdict, State.DONE))
+        else Done(await recalled(settings, result), STATES.get(result.verdict, State.DONE))
         for result in results
     ]

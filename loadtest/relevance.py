@@ -24,12 +24,13 @@ import numpy as np
 from loadtest.search_corpus import rows
 from testkit.models import ensure_model, model_settings
 from tickertape import embed
-from tickertape.documents import Document, DocumentKey, Origin, Version
+from tickertape.documents import Document, DocumentKey
 from tickertape.embed.runner import Runner
 from tickertape.pipeline import Pipeline
 from tickertape.search import MODES, Search, SearchRequest
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
+from tickertape.versions import Origin, Stamp, Version
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TOP = 10
@@ -59,7 +60,7 @@ async def measure(folder: Path) -> dict[str, Any]:
         try:
             pipeline = Pipeline([store], runner, chunk_tokens=256, overlap_tokens=32)
             documents = [
-                Document(DocumentKey("p", id), text, Version(1, n), Origin("p", 0, n))
+                Document(DocumentKey("p", id), text, Version((), Stamp(1, n)), Origin("p", 0, n))
                 for n, (text, id) in enumerate(ids.items())
             ]
             for low in range(0, len(documents), WINDOW):

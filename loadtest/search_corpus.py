@@ -29,17 +29,10 @@ from typing import Any
 import numpy as np
 
 from tickertape.chunking import sentences
-from tickertape.documents import (
-    Document,
-    DocumentKey,
-    Origin,
-    Put,
-    StoredChunk,
-    Vectors,
-    Version,
-    chunk_id,
-)
+from tickertape.documents import Document, DocumentKey, Put, StoredChunk, Vectors, chunk_id
+from tickertape.editions import Edition
 from tickertape.embed.runner import Runner
+from tickertape.versions import Origin, Stamp, Version
 
 COLLECTION = "reports"
 CHUNKS_PER_DOCUMENT = 4
@@ -158,7 +151,7 @@ class Corpus:
         document = Document(
             key=key,
             text="\n".join(texts),
-            version=Version(version, 0),
+            version=Version((), Stamp(version, 0)),
             origin=Origin("financial-documents", 0, version),
             metadata={
                 "title": f"{company} Inc. {draw.choice(KINDS)}",
@@ -176,7 +169,9 @@ class Corpus:
             end = start + len(text)
             chunks.append(StoredChunk(id_, ordinal, text, start, end, vectors[ordinal]))
             start = end + 1
-        return Put(document, f"{id}.{version}", self.sources.model, chunks)
+        return Put(
+            document, Edition(document.version), f"{id}.{version}", self.sources.model, chunks
+        )
 
 
 def _figure(digits: str, draw: random.Random) -> str:

@@ -8,9 +8,10 @@ from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
 from tickertape.delivery.record import Record
-from tickertape.documents import Document, DocumentKey, StoredChunk, Version
+from tickertape.documents import Document, DocumentKey, StoredChunk
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
+from tickertape.versions import Version
 
 COLLECTION = "embeddings"  # where foreign vectors without a table_name go
 
@@ -57,7 +58,7 @@ class Embedding(Model):
             chunk=chunk.ordinal,
             chunk_count=chunk_count,
             batch_id=document.batch_id,
-            version=str(document.version),
+            version=document.version.label,
             metadata=document.metadata,
         )
 
@@ -130,10 +131,8 @@ class Embedding(Model):
         )
 
     def _version_of(self, record: Record) -> Version:
-        if self.version is None:
-            return record.version
-        number, _, offset = self.version.partition(".")
-        return Version(int(number), int(offset) if offset else record.version.offset)
+        parts = self.version.split(".") if self.version is not None else []
+        return Version(tuple(map(int, parts)), record.stamp)
 
 
 def _version(value: object) -> str | None:

@@ -8,15 +8,16 @@ from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
 from tickertape.delivery.record import Record
-from tickertape.documents import Document, DocumentKey, Origin, Version
+from tickertape.documents import Document, DocumentKey
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
+from tickertape.versions import Origin, read_version
 
 
 class SummaryRequest(Model):
     """All of a `Document`, so that the summariser needs no store to read it from.
 
-    ``version`` is ``number.offset``; ``origin`` is [topic, partition, offset] of the record that
+    ``version`` is `Version`'s text; ``origin`` is [topic, partition, offset] of the record that
     the document came in, which identifies the item of its batch.
     """
 
@@ -80,12 +81,12 @@ class SummaryRequest(Model):
 
     def to_document(self, record: Record) -> Document:
         """Return the document, as `of` was given it; the header can force it too."""
-        topic, partition, offset = self.origin
+        origin = Origin(*self.origin)
         return Document(
             key=DocumentKey(self.collection, self.id),
             text=self.text,
-            version=Version.parse(self.version),
-            origin=Origin(topic, partition, offset),
+            version=read_version(self.version, origin),
+            origin=origin,
             metadata=self.metadata,
             timestamp=self.timestamp,
             source=self.source,
@@ -96,12 +97,12 @@ class SummaryRequest(Model):
 
 
 def _version(value: object) -> str:
-    number, _, offset = value.partition(".") if isinstance(value, str) else ("", "", "")
-    if not (number.isascii() and number.isdigit() and offset.isascii() and offset.isdigit()):
-        raise InvalidRecord("version", "<number>.<offset>", values.got(value))
-    values.version("version", number)
-    values.version("version", offset)
-    return f"{number}.{offset}"
+    try:
+        read_version(value if isinstance(value, str) else "", Origin("", 0, 0))
+    except InvalidRecord:
+        expected = "[<number>@]<ms>.<offset>.<partition>.<topic>"
+        raise InvalidRecord("version", expected, values.got(value)) from None
+    return str(value)
 
 
 def _origin(value: object) -> list[Any]:

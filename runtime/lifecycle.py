@@ -35,7 +35,9 @@ from tickertape.summarize import open_summarizer
 from worker import TickertapeApp
 
 EXPIRE_EVERY_SECONDS = 3600.0
-DELETED_SECONDS = 7 * 86_400.0  # a late older event brings nothing back for so long
+# A late older event brings nothing back for so long: a dead letter can be replayed until its topic
+# lets it expire.
+DELETED_SECONDS = (topics.DEAD_DAYS + 15) * 86_400.0
 END_SECONDS_MAX = 1.0
 
 log = structlog.get_logger("tickertape.start")

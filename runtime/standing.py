@@ -91,6 +91,7 @@ class Standing:
             processed=counters.processed,
             retried=counters.retried,
             dead=counters.dead,
+            superseded=counters.superseded,
             rate=counters.rate(now),
         )
 

@@ -141,7 +141,7 @@ def _status(topic: str, batch_id: str, state: dict[str, Any] | None) -> Outgoing
         return Outgoing(topic, key, None, [(h.OWN, b"1")])
     named = {name: state[name] for name in _NAMED}
     value = orjson.loads(encode.batch_status(**named, timestamp=state["timestamp"] / 1000))
-    value.update({name: state[name] for name in ("seen", "repeats", "started", "at")})
+    value.update({name: state[name] for name in ("seen", "repeats", "superseded", "started", "at")})
     return Outgoing(topic, key, orjson.dumps(value), [(h.OWN, b"1")])
 
 

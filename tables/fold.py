@@ -35,7 +35,8 @@ class Cells(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Items by where they stand. ``done`` includes ``unchanged``; ``repeats`` are not items."""
+    """Items by where they stand. ``done`` includes ``unchanged`` and ``superseded``; ``repeats``
+    are not items."""
 
     seen: int = 0
     done: int = 0
@@ -43,13 +44,15 @@ class Counts:
     retrying: int = 0
     dead: int = 0
     repeats: int = 0
+    superseded: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(self.as_list(), other.as_list(), strict=True)))
 
     def as_list(self) -> list[int]:
         """Return the counts in the order of the fields."""
-        return [self.seen, self.done, self.unchanged, self.retrying, self.dead, self.repeats]
+        named = (self.seen, self.done, self.unchanged, self.retrying, self.dead, self.repeats)
+        return [*named, self.superseded]
 
 
 def fold(cells: Cells, deltas: Iterable[Delta]) -> dict[str, Json | None]:
@@ -113,6 +116,7 @@ def status(batch: Mapping[str, Any]) -> Json:
         "dead": counts.dead,
         "seen": counts.seen,
         "repeats": counts.repeats,
+        "superseded": counts.superseded,
         "started": batch["first"],
         "at": batch["at"],
     }
@@ -208,7 +212,7 @@ def _blocks(offsets: Ranges) -> Iterable[tuple[int, Ranges]]:
     return [(block, Ranges(runs)) for block, runs in blocks.items()]
 
 
-FINAL = (State.DONE.value, State.UNCHANGED.value, State.REPEAT.value)
+FINAL = tuple(s.value for s in (State.DONE, State.UNCHANGED, State.REPEAT, State.SUPERSEDED))
 
 
 def _move(shard: Json, entry: Entry, offsets: Ranges) -> Json:
@@ -249,8 +253,8 @@ def _count(shard: Json) -> Counts:
             return [Ranges(stage.get(state, ())) for stage in stages]
         return [_union(_by_replays(stage, state).values()) for stage in stages]
 
-    done, unchanged, repeats = held("done"), held("unchanged"), _union(held("repeat"))
-    either = [a | b for a, b in zip(done, unchanged, strict=True)]
+    unchanged, repeats, superseded = held("unchanged"), _union(held("repeat")), held("superseded")
+    either = [a | b | c for a, b, c in zip(held("done"), unchanged, superseded, strict=True)]
     dead = _union(held("dead")) - repeats
     retrying = _union(held("retrying")) - repeats - dead
     seen = (_union(either) | dead | retrying) - repeats
@@ -261,6 +265,7 @@ def _count(shard: Json) -> Counts:
         retrying=len(retrying),
         dead=len(dead),
         repeats=len(repeats),
+        superseded=len((_all(either) & _union(superseded)) - repeats),
     )
 
 

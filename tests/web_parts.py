@@ -26,13 +26,7 @@ from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.dlq.letter import Letter, Place
 from tickertape.dlq.marks import Marks
-from tickertape.documents import (
-    Document,
-    DocumentKey,
-    Origin,
-    Vectors,
-    Version,
-)
+from tickertape.documents import Document, DocumentKey, Vectors
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
@@ -42,6 +36,7 @@ from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.sqlite.store import SqliteStore
 from tickertape.summarize.base import Summary, SummaryRequest
+from tickertape.versions import Origin, Stamp, Version
 from web import register
 
 DIMENSION = 64
@@ -261,6 +256,7 @@ def flow(name: str, **fields: Any) -> FlowStatus:
         "processed": 1500,
         "retried": 2,
         "dead": 0,
+        "superseded": 0,
         "rate": 41.5,
     }
     return FlowStatus(name=name, **{**given, **fields})
@@ -329,7 +325,7 @@ async def store_text(
     document = Document(
         DocumentKey(collection, id),
         "\n\n".join(passages),
-        Version(1, 0),
+        Version((), Stamp(1, 7, 2, topic)),
         Origin(topic, 2, 7),
         metadata,
         source="tests",

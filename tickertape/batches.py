@@ -25,7 +25,9 @@ FINISHED = frozenset({"completed", "failed"})
 STATUSES = FINISHED | {"queued", "processing"}
 TOTALS = ("total_documents", "processed_documents")
 DECLARED = ("status", "total_documents", "timestamp")
-COUNTS = ("done", "unchanged", "retrying", "dead", "seen", "repeats")
+# Beside done, in what people are shown
+OUTCOMES = ("unchanged", "superseded", "retrying", "dead")
+COUNTS = ("done", "unchanged", "retrying", "dead", "seen", "repeats", "superseded")
 
 
 class BatchReader:

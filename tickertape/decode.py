@@ -17,8 +17,9 @@ import orjson
 from tickertape import values
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Record
-from tickertape.documents import Version, anonymous_id
+from tickertape.documents import anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.versions import Version
 
 _FAUST = "__faust"  # what Faust's own serialiser adds to a record
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")  # orjson reads what exceeds 64 bits as a float
@@ -115,8 +116,8 @@ def forced(record: Record) -> bool:
 
 
 def explicit_version(number: int | None, record: Record) -> Version:
-    """Return the version of a record: its explicit number with its first offset, else Kafka's."""
-    return record.version if number is None else Version(number, record.version.offset)
+    """Return the version of a record: its explicit number, if any, and when it was said."""
+    return Version(() if number is None else (number,), record.stamp)
 
 
 def peek(record: Record) -> tuple[str | None, str | None]:

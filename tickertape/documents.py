@@ -1,7 +1,8 @@
-"""What travels through the pipeline: documents, versions, chunks, heads, and their ids.
+"""What travels through the pipeline: documents, chunks, heads, and their ids.
 
 Pure data. A `Document` is what a record became after decoding; a `Head` is what a store
-knows of a document (the ledger); `Put`, `Touch` and `Delete` are what a store is asked to do.
+knows of a document (the ledger); `Put`, `Touch`, `Pass` and `Delete` are what a store is asked
+to do.
 """
 
 from __future__ import annotations
@@ -17,49 +18,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tickertape.errors import InvalidRecord
+from tickertape.editions import Edition, Editions
+from tickertape.versions import Origin, Version
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]  # shape [dimension]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]  # shape [rows, dimension]
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://tickertape/ids")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
-    """Which of two events about one document is newer.
-
-    ``number`` is the record's explicit ``version``, else its first Kafka timestamp (ms);
-    ``offset`` is its first offset and breaks ties.
-    """
-
-    number: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.number}.{self.offset}"
-
-    @classmethod
-    def parse(cls, text: str) -> Version:
-        """Read what ``str`` wrote.
-
-        Raises:
-            InvalidRecord: not two integers joined by a dot.
-        """
-        number, _, offset = text.partition(".")
-        try:
-            return cls(int(number), int(offset))
-        except ValueError:
-            raise InvalidRecord("version", "<number>.<offset>", text) from None
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Origin:
-    """Where a record first stood in Kafka. It identifies the item of a batch."""
-
-    topic: str
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,8 +59,9 @@ class Document:
 class Head:
     """What a store knows of a document.
 
-    ``version`` is the newest event seen; ``content_version`` the event that wrote the chunks
-    (older than ``version`` when later events did not change the text).
+    ``version`` is that of the event whose text is stored; ``content_version`` that of the event
+    which wrote it (older where later events did not change the text). ``deleted``: no text is
+    stored, and ``version`` is the latest delete's. ``editions`` decides what is newer.
     """
 
     key: DocumentKey
@@ -107,6 +73,7 @@ class Head:
     origin: Origin
     batch_id: str | None = None
     updated_at: float = 0.0  # epoch seconds
+    editions: Editions = field(default_factory=Editions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,45 +90,69 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write these chunks and the head, and remove the chunks that are no longer there."""
+    """Write the document's text: all its chunks, or of an edition in parts the one chunk that is
+    this part. What it replaces goes."""
 
     document: Document
+    edition: Edition
     content_hash: str
     model: str  # name and precision, as `Embedder.identity`
     chunks: Sequence[StoredChunk]
 
+    @property
+    def key(self) -> DocumentKey:
+        """The document's."""
+        return self.document.key
+
+    @property
+    def origin(self) -> Origin:
+        """The document's."""
+        return self.document.origin
+
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """A newer event left the content as it is: move only the head's version.
-
-    ``origin`` and ``batch_id`` replace the head's when an origin is given.
-    """
+    """A newer event left the content, of this hash, as it is. ``moves``: the head's origin and
+    batch become this event's."""
 
     key: DocumentKey
-    version: Version
-    origin: Origin | None = None
+    edition: Edition
+    origin: Origin
+    content_hash: str
     batch_id: str | None = None
+    moves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """An event that is not shown, as a newer one is: remember only that it came."""
+
+    key: DocumentKey
+    edition: Edition
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove the chunks and leave a head that says deleted."""
+    """The origin's topic deletes an id: in one collection, or (None) in all that it ever writes."""
 
-    key: DocumentKey
+    id: str
+    collection: str | None
     version: Version
     origin: Origin
     batch_id: str | None = None
 
 
-Operation = Put | Touch | Delete
+Operation = Put | Touch | Pass | Delete
 
 
 class Applied(enum.Enum):
     """What a store did with an operation."""
 
     APPLIED = "applied"
-    SUPERSEDED = "superseded"  # the store already has a newer version
+    SUPERSEDED = "superseded"  # what is newer is shown
+    # It uncovered an older text, which was not kept: it has to be read again (`Store.missing`).
+    UNCOVERED = "uncovered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tickertape import chunking, metrics
 from tickertape.documents import (
@@ -21,24 +21,25 @@ from tickertape.documents import (
     DocumentKey,
     Head,
     Operation,
-    Origin,
+    Pass,
     Put,
     StoredChunk,
     Touch,
     Vector,
-    Version,
     chunk_id,
     content_hash,
 )
+from tickertape.editions import Edition
 from tickertape.embed.runner import Runner
 from tickertape.stores.base import Store
 from tickertape.text import Reading, comparable
+from tickertape.versions import Origin, Version
 
 
 class Verdict(enum.IntEnum):
     """What has to be done for a document, in one store. Over all stores the highest holds."""
 
-    SUPERSEDED = 0  # a newer version is stored
+    SUPERSEDED = 0  # something newer is shown
     REPEAT = 1  # its batch has stored the same content already
     UNCHANGED = 2  # the same content is stored, from an earlier event
     REDELIVERED = 3  # this very event is stored; only what followed is to be confirmed again
@@ -58,17 +59,22 @@ class Embedded:
     ordinal: int = 0
     count: int = 1
 
+    @property
+    def edition(self) -> Edition:
+        """What the record says the document is."""
+        if self.count == 1:
+            return Edition(self.document.version)
+        return Edition(self.document.version, self.ordinal, self.count, self.model)
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Delete an id: of one collection, or (None) of all that its topic wrote it to."""
+    """Delete an id: of one collection, or (None) of all that its topic ever writes it to."""
 
-    topic: str
     id: str
     version: Version
     origin: Origin
-    collection: str | None
-    default_collection: str
+    collection: str | None = None
     batch_id: str | None = None
 
 
@@ -77,11 +83,16 @@ Item = Document | Embedded | Removal
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a document. ``chunks`` are there after WRITE and REDELIVERED."""
+    """What became of a document. ``chunks`` are there after WRITE and REDELIVERED.
+
+    ``uncovered`` are records that are shown now and whose texts were not kept: they are to be read
+    again.
+    """
 
     verdict: Verdict
     chunks: Sequence[StoredChunk] = ()
     content_hash: str = ""
+    uncovered: Sequence[tuple[DocumentKey, Version]] = ()
 
 
 class Pipeline:
@@ -104,7 +115,6 @@ class Pipeline:
 
         Raises what concerns all of them: `OutageError` and `TransientError` of a store.
         """
-        removals = await self._removals(items)
         documents = {
             index: item.document if isinstance(item, Embedded) else item
             for index, item in enumerate(items)
@@ -115,8 +125,14 @@ class Pipeline:
         }
         keys = list({document.key for document in documents.values()})
         heads = await asyncio.gather(*(store.heads(keys) for store in self._stores))
+        for index, document in documents.items():
+            documents[index] = _as_first(document, heads)
+        editions = {index: _edition(items[index], each) for index, each in documents.items()}
         verdicts = {
-            index: [_judge(document, hashes[index], known) for known in heads]
+            index: [
+                _judge(document, editions[index], hashes[index], known.get(document.key))
+                for known in heads
+            ]
             for index, document in documents.items()
         }
         writes = [index for index, found in verdicts.items() if max(found) is Verdict.WRITE]
@@ -124,26 +140,48 @@ class Pipeline:
         made = dict(zip(writes, chunks, strict=True))
         failed: dict[int, Exception] = {}
         late: set[int] = set()
+        uncovered: dict[int, list[tuple[DocumentKey, Version]]] = {}
         for number, store in enumerate(self._stores):
-            operations: list[tuple[int, Operation]] = list(removals)
-            for index, document in documents.items():
-                operation = self._operation(
-                    items[index], document, hashes[index], verdicts[index][number], made.get(index)
-                )
+            operations: list[tuple[int, Operation]] = []
+            for index, item in enumerate(items):
+                operation: Operation | None
+                if isinstance(item, Removal):
+                    operation = Delete(
+                        item.id, item.collection, item.version, item.origin, item.batch_id
+                    )
+                else:
+                    operation = self._operation(
+                        item,
+                        documents[index],
+                        editions[index],
+                        hashes[index],
+                        verdicts[index][number],
+                        made.get(index),
+                    )
                 if operation is not None:
                     operations.append((index, operation))
-            applied = await _apply(store, sorted(operations, key=lambda pair: pair[0]))
-            failed.update({i: r for i, r in applied.items() if isinstance(r, Exception)})
-            late.update(i for i, r in applied.items() if r is Applied.SUPERSEDED)
+            for index, result in (await _apply(store, operations)).items():
+                if isinstance(result, Exception):
+                    failed[index] = result
+                elif result is not Applied.APPLIED:
+                    late.add(index)
+                if result is Applied.UNCOVERED:
+                    uncovered.setdefault(index, []).extend(
+                        await store.missing(_id_of(items[index]))
+                    )
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
+            again = uncovered.get(index, ())
             if index in failed:
                 results.append(failed[index])
-            elif index in late:
-                # Another worker stored a newer version meanwhile: nothing of this one goes out.
-                results.append(Result(Verdict.SUPERSEDED, (), hashes.get(index, "")))
             elif isinstance(item, Removal):
-                results.append(Result(Verdict.WRITE))
+                late_too = index in late and not again
+                results.append(
+                    Result(Verdict.SUPERSEDED if late_too else Verdict.WRITE, (), "", again)
+                )
+            elif index in late and max(verdicts[index]) is not Verdict.REDELIVERED:
+                # Another worker stored a newer version meanwhile: nothing of this one goes out.
+                results.append(Result(Verdict.SUPERSEDED, (), hashes[index], again))
             else:
                 verdict = max(verdicts[index])
                 stored: Sequence[StoredChunk] | None = made.get(index, ())
@@ -151,7 +189,7 @@ class Pipeline:
                     stored = await self._stored(documents[index])
                 if stored is None:
                     verdict, stored = Verdict.SUPERSEDED, ()
-                results.append(Result(verdict, stored, hashes[index]))
+                results.append(Result(verdict, stored, hashes[index], again))
         return results
 
     def _hash(self, item: Item, document: Document) -> str:
@@ -195,53 +233,32 @@ class Pipeline:
                     ]
                 )
             elif isinstance(item, Embedded):
-                chunks.append(await self._joined(item))
+                text, id = item.document.text, chunk_id(item.document.key, item.ordinal, item.model)
+                chunks.append([StoredChunk(id, item.ordinal, text, 0, len(text), item.vector)])
         return chunks
-
-    async def _joined(self, item: Embedded) -> list[StoredChunk]:
-        """The chunk among the stored ones of its document; key order lets one come at a time."""
-        text, key = item.document.text, item.document.key
-        id = chunk_id(key, item.ordinal, item.model)
-        others: Sequence[StoredChunk] = ()
-        if item.count > 1:
-            for stored in await self._stores[0].document(key.id, key.collection):
-                others = stored.chunks if stored.model == item.model else ()
-        kept = [c for c in others if c.ordinal < item.count and c.ordinal != item.ordinal]
-        own = StoredChunk(id, item.ordinal, text, 0, len(text), item.vector)
-        return sorted([*kept, own], key=lambda chunk: chunk.ordinal)
 
     def _operation(
         self,
-        item: Item,
+        item: Document | Embedded,
         document: Document,
+        edition: Edition,
         hash: str,
         verdict: Verdict,
         chunks: Sequence[StoredChunk] | None,
     ) -> Operation | None:
-        if verdict is Verdict.WRITE:
-            model = item.model if isinstance(item, Embedded) else self.model
-            return Put(document, hash, model, chunks or ())
-        if verdict is Verdict.UNCHANGED:
-            return Touch(document.key, document.version, document.origin, document.batch_id)
-        if verdict is Verdict.REPEAT:
-            return Touch(document.key, document.version)
-        return None
-
-    async def _removals(self, items: Sequence[Item]) -> list[tuple[int, Operation]]:
-        """A tombstone has only a key: find the collections that its topic wrote the id to."""
-        operations: list[tuple[int, Operation]] = []
-        for index, item in enumerate(items):
-            if not isinstance(item, Removal):
-                continue
-            keys = {DocumentKey(item.collection or item.default_collection, item.id)}
-            if item.collection is None:
-                for store in self._stores:
-                    keys.update(await store.written_by(item.topic, item.id))
-            operations += [
-                (index, Delete(key, item.version, item.origin, item.batch_id))
-                for key in sorted(keys)
-            ]
-        return operations
+        key, origin = document.key, document.origin
+        match verdict:
+            case Verdict.WRITE:
+                model = item.model if isinstance(item, Embedded) else self.model
+                return Put(document, edition, hash, model, chunks or ())
+            case Verdict.UNCHANGED:
+                return Touch(key, edition, origin, hash, document.batch_id)
+            case Verdict.REPEAT:
+                return Touch(key, edition, origin, hash, moves=False)
+            case Verdict.SUPERSEDED:
+                return Pass(key, edition, origin)
+            case Verdict.REDELIVERED:
+                return None
 
     async def _stored(self, document: Document) -> Sequence[StoredChunk] | None:
         """What this event wrote; None where another worker has put newer content in its place
@@ -265,14 +282,34 @@ def _placed(chunks: Sequence[chunking.Chunk], reading: Reading) -> Sequence[chun
     ]
 
 
-def _judge(document: Document, hash: str, heads: Mapping[DocumentKey, Head]) -> Verdict:
+def _as_first(document: Document, heads: Sequence[Mapping[DocumentKey, Head]]) -> Document:
+    """Return the document under the version that its record had when it came first."""
+    for known in heads:
+        head = known.get(document.key)
+        found = head.editions.find(Edition(document.version)) if head is not None else None
+        if found is not None and found.version != document.version:
+            return replace(document, version=found.version)
+    return document
+
+
+def _edition(item: Item, document: Document) -> Edition:
+    edition = item.edition if isinstance(item, Embedded) else Edition(document.version)
+    return replace(edition, version=document.version)
+
+
+def _id_of(item: Item) -> str:
+    if isinstance(item, Removal):
+        return item.id
+    return (item.document if isinstance(item, Embedded) else item).key.id
+
+
+def _judge(document: Document, edition: Edition, hash: str, head: Head | None) -> Verdict:
     """Compare an event with what a store knows of its document."""
-    head = heads.get(document.key)
     if head is None:
         return Verdict.WRITE
     same = head.content_hash == hash and not head.deleted
     wrote = same and head.content_version == document.version  # what is stored is this event's
-    if head.version > document.version:
+    if not head.editions.would_show(edition, document.origin.topic):
         # A newer event, from another partition, found it unchanged, and may have done so before
         # what follows from the write was confirmed.
         return Verdict.REDELIVERED if wrote else Verdict.SUPERSEDED

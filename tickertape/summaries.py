@@ -16,6 +16,7 @@ import structlog
 
 from tickertape import metrics
 from tickertape.documents import Document, DocumentKey, Head, StoredSummary, content_hash
+from tickertape.editions import Edition
 from tickertape.stores.base import Store, SummaryLedger
 from tickertape.summarize.base import Summarizer, Summary, SummaryRequest
 
@@ -77,7 +78,9 @@ class Summaries:
         hash = content_hash(document, model=self._summarizer.name, chunking=str(self._sentences))
         stored = known.get(document.key)
         head = heads.get(document.key)
-        if any(seen is not None and seen.version > document.version for seen in (stored, head)):
+        if head is not None and head.editions.outdates(Edition(document.version)):
+            return Summarized(), None
+        if stored is not None and stored.version > document.version:
             return Summarized(), None
         if stored is not None and stored.content_hash == hash and not document.force:
             again = stored.version == document.version

@@ -205,6 +205,7 @@ class Batch(Answer):
     timestamp: str | float | None = None
     done: int = 0
     unchanged: int = 0
+    superseded: int = Field(0, description="Done: something newer of the document was there.")
     retrying: int = 0
     dead: int = 0
 
@@ -368,6 +369,7 @@ class Flow(FlowBrief):
     processed: int
     retried: int
     dead: int
+    superseded: int = Field(description="Passed over, as something newer was there.")
     rate: float
 
 

@@ -110,7 +110,9 @@ async def delete(request: web.Request) -> web.Response:
     else:
         found, failed = await _stored(services.stores, id, None)
         heads = [document.head for _, document in found]
-        topics = sorted({head.origin.topic for head in heads if not head.deleted})
+        topics = sorted(
+            {topic for head in heads if not head.deleted for topic in head.editions.topics}
+        )
         if not topics:
             raise _missing(id, failed)
     headers = _trace(request)
@@ -217,13 +219,13 @@ def _answer(store: str, document: StoredDocument) -> Stored:
     return Stored(
         store=store,
         collection=head.key.collection,
-        version=str(head.version),
-        content_version=str(head.content_version),
+        version=head.version.label,
+        content_version=head.content_version.label,
         content_hash=head.content_hash,
         deleted=head.deleted,
         updated_at=head.updated_at or None,
         batch_id=head.batch_id,
-        origin=h.write_origin(head.origin),
+        origin=str(head.origin),
         source=document.source,
         model=document.model,
         metadata=dict(document.metadata),

@@ -23,6 +23,7 @@ from faust.types import TP
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.record import Record
 from tickertape.delivery.watermark import Leases
+from tickertape.kafka.clock import PartitionClock
 from tickertape.kafka.consumer import Point, Start
 from tickertape.kafka.metadata import Metadata
 from tickertape.settings import Settings
@@ -73,6 +74,7 @@ class TickertapeApp(faust.App):
         self._flow_of: dict[str, Flow[Any]] = {}
         self.holds = Holds(self.flows)
         self._topic_ids: dict[str, str] = {}
+        self._clocks: dict[tuple[str, int], PartitionClock] = {}
         self._ends: dict[TP, int] = {}  # of held partitions
         self._consuming = False
         self._begun_at = 0.0  # monotonic
@@ -178,14 +180,24 @@ class TickertapeApp(faust.App):
                         offset=messages[0].offset,
                     )
                     lease = self.leases.again(tp.topic, tp.partition)
-                taken = flow.put(
-                    [Record.of(message, trusted=trusted) for message in messages], lease
-                )
+                    self._clocks[tp] = PartitionClock()
+                taken = flow.put(self._records(tp, messages, trusted=trusted), lease)
                 if not taken and len(messages) < DEFERRED_RECORDS:
                     self.holds.defer(self.consumer, tp)
         if any(flow.wants_hold for flow in self.flows):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
+
+    def _records(self, tp: TP, messages: list[Any], *, trusted: bool) -> list[Record]:
+        clock, now = self._clocks.setdefault(tp, PartitionClock()), time.time() * 1000
+        return [
+            Record.of(
+                message,
+                trusted=trusted,
+                clock_ms=clock.read(message.offset, message.timestamp, message.timestamp_type, now),
+            )
+            for message in messages
+        ]
 
     def begin(self, tps: Collection[TP], starts: Mapping[TP, Start]) -> None:
         """These partitions are read from there on; those of topics that are gone, from nowhere."""
@@ -193,9 +205,11 @@ class TickertapeApp(faust.App):
             lease = self.leases.again(tp.topic, tp.partition)
             self._ends.pop(tp, None)
             self._topic_ids.pop(tp.topic, None)
+            self._clocks.pop(tp, None)
             if (start := starts.get(tp)) is not None:
                 lease.committed = start.committed
                 lease.reach(start.offset)
+                self._clocks[tp] = PartitionClock(start.metadata.clock_ms)
         for tp, start in starts.items():
             if start.topic_id is not None:
                 self._topic_ids[tp.topic] = start.topic_id
@@ -209,7 +223,7 @@ class TickertapeApp(faust.App):
     def points(self) -> dict[tuple[str, int], Point]:
         """Return what is to be committed now."""
         return {
-            tp: Point(offset, Metadata(self._topic_ids.get(tp[0])))
+            tp: Point(offset, Metadata(self._topic_ids.get(tp[0]), self._clock_at(tp, offset)))
             for tp, offset in self.leases.uncommitted().items()
         }
 
@@ -217,6 +231,12 @@ class TickertapeApp(faust.App):
         """The group has these offsets now."""
         for tp, offset in offsets.items():
             self.leases.of(tp.topic, tp.partition).committed = offset
+            if (clock := self._clocks.get(tp)) is not None:
+                clock.forget(offset)
+
+    def _clock_at(self, tp: tuple[str, int], offset: int) -> int:
+        clock = self._clocks.get(tp)
+        return clock.at(offset) if clock is not None else 0
 
     def lags(self) -> dict[str, dict[int, int]]:
         """Return how many records each of our partitions is behind, by topic."""

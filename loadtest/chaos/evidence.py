@@ -16,9 +16,11 @@ from loadtest.chaos.workload import MARK, POISON_KEY
 from loadtest.chaos.world import Site
 from tickertape import topics
 from tickertape.delivery import headers as h
+from tickertape.versions import Version as TheirVersion
 
 Origin = tuple[str, int, int]  # topic, partition, offset
-Version = tuple[int, int]
+Stamp = tuple[int, int, int, str]  # milliseconds, offset, partition, topic
+Version = tuple[tuple[int, ...], Stamp]  # the producer's number, if any; when it was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class Input:
     batch: str | None
     value: bytes | None
     key: bytes | None
+
+    @property
+    def label(self) -> str:
+        """Its version, as `embeddings` names it."""
+        numbers, stamp = self.version
+        return f"{numbers[0] if numbers else stamp[0]}.{stamp[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class Vector:
     """A record of `embeddings`."""
 
     id: str
-    version: Version
+    label: str
     chunk: int
     chunk_count: int
 
@@ -123,7 +131,10 @@ def _input(record: Any) -> Input:
     return Input(
         origin=origin,
         id=None if poison else str(value.get("id") or record.key.decode()),
-        version=(number if isinstance(number, int) else record.timestamp, record.offset),
+        version=(
+            (number,) if isinstance(number, int) else (),
+            (record.timestamp, record.offset, record.partition, record.topic),
+        ),
         mark=_mark(text) if text is not None else None,
         text=text,
         batch=batch,
@@ -138,13 +149,14 @@ def _mark(text: str) -> str:
 
 
 def _version(text: str) -> Version:
-    number, _, offset = text.partition(".")
-    return int(number), int(offset)
+    found = TheirVersion.parse(text)
+    stamp = found.stamp
+    return found.numbers, (stamp.ms, stamp.offset, stamp.partition, stamp.topic)
 
 
 def _vector(value: bytes) -> Vector:
     found = orjson.loads(value)
-    return Vector(found["id"], _version(found["version"]), found["chunk"], found["chunk_count"])
+    return Vector(found["id"], found["version"], found["chunk"], found["chunk_count"])
 
 
 def _summary(value: bytes) -> tuple[str, str]:

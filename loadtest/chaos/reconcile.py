@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from loadtest.chaos.evidence import Evidence, Head, Input, Origin, Vector, Version
+from loadtest.chaos.evidence import Evidence, Head, Input, Origin, Vector
 
 CLASSES = ("lost", "doubled", "stale", "misordered", "miscounted")
 Findings = dict[str, list[str]]
@@ -56,9 +56,7 @@ class _Reconciler:
             summaries[id].append(mark)
         for id, records in self._documents.items():
             alive = [r for r in records if r.origin not in self._unstored]
-            newest = max((r.version for r in alive), default=None)
-            # Two partitions may stamp the same version: either record may then be the newest.
-            last = [r for r in alive if r.version == newest]
+            last = _last(alive)
             self._stored(id, records, last, heads.pop(id, []))
             self._embedded(id, alive, last, vectors.pop(id, []))
             if records[0].origin[0] == self._e.summarised:
@@ -100,7 +98,7 @@ class _Reconciler:
         if head.deleted:
             if head.chunks:
                 self._add("stale", [f"{id}: deleted, and {len(head.chunks)} chunks are there"])
-            if all(r.text is not None for r in last):
+            if last[0].text is not None:
                 self._add("lost", [f"{id}: deleted at {head.version}; {_tell(last)}"])
             return
         if head.version != last[0].version:
@@ -115,34 +113,38 @@ class _Reconciler:
         self, id: str, alive: Sequence[Input], last: Sequence[Input], vectors: Sequence[Vector]
     ) -> None:
         """`embeddings` never goes back, and has every chunk of the newest text."""
-        at: Version = (-1, -1)
+        at: Input | None = None
         for vector in vectors:
-            if vector.version < at:
-                self._add("misordered", [f"{id}: embeddings: {vector.version} after {at}"])
-            at = max(at, vector.version)
+            said = [r for r in alive if r.text is not None and r.label == vector.label]
+            later = [r for r in said if at is None or not _goes_back(alive, at, r)]
+            if not later:
+                self._add("misordered", [f"{id}: embeddings: {vector.label} after {at}"])
+                continue
+            at = min(later, key=lambda r: r.version)
         wanted = {r.mark for r in last if r.mark is not None}
         if not wanted or any(r.mark is None for r in last):
             return
-        versions = {r.version for r in alive if r.mark in wanted}
-        chunks: dict[Version, set[int]] = defaultdict(set)
-        counts = {v.version: v.chunk_count for v in vectors if v.version in versions}
+        labels = {r.label for r in alive if r.mark in wanted}
+        chunks: dict[str, set[int]] = defaultdict(set)
+        counts = {v.label: v.chunk_count for v in vectors if v.label in labels}
         for vector in vectors:
-            chunks[vector.version].add(vector.chunk)
-        if not any(chunks[version] == set(range(count)) for version, count in counts.items()):
+            chunks[vector.label].add(vector.chunk)
+        if not any(chunks[label] == set(range(count)) for label, count in counts.items()):
             self._add("lost", [f"{id}: embeddings lack its vectors; {_tell(last)}"])
 
     def _summarised(
         self, id: str, alive: Sequence[Input], last: Sequence[Input], marks: Sequence[str]
     ) -> None:
         """`llm-results` follows the versions: each result is of the same one or of a newer."""
-        at: Version = (-1, -1)
+        at: Input | None = None
         mark = None
         for seen in marks:
-            later = [r.version for r in alive if r.mark == seen and r.version >= at]
+            said = [r for r in alive if r.mark == seen]
+            later = [r for r in said if at is None or not _goes_back(alive, at, r)]
             if not later:
                 self._add("misordered", [f"{id}: llm-results: {seen} after {mark}"])
                 continue
-            at, mark = min(later), seen
+            at, mark = min(later, key=lambda r: r.version), seen
         if any(r.mark is None or r.origin in self._dead for r in last):
             return
         if mark not in {r.mark for r in last}:
@@ -193,6 +195,28 @@ class _Reconciler:
         state = "failed" if dead else "completed"
         if found["status"] != state:
             yield f"it is {found['status']}, should be {state}"
+
+
+def _last(alive: Sequence[Input]) -> list[Input]:
+    """What has to be shown: of the texts that no later delete removed the newest, else the latest
+    delete."""
+    deletes = [r for r in alive if r.text is None]
+    said = [
+        r
+        for r in alive
+        if r.text is not None and not any(r.version[1] < d.version[1] for d in deletes)
+    ]
+    if said:
+        return [max(said, key=lambda r: r.version)]
+    return [max(deletes, key=lambda r: r.version[1])] if deletes else []
+
+
+def _goes_back(alive: Sequence[Input], before: Input, after: Input) -> bool:
+    """Whether ``after`` is older, with no delete between them that let it begin anew."""
+    if after.version >= before.version:
+        return False
+    between = (before.version[1], after.version[1])
+    return not any(r.text is None and between[0] < r.version[1] < between[1] for r in alive)
 
 
 def _covers(text: str, head: Head) -> bool:

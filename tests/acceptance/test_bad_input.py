@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 from testkit.system import System, until
 from tickertape import topics
 from tickertape.broker import jars
-from tickertape.documents import Origin, anonymous_id
+from tickertape.documents import anonymous_id
+from tickertape.versions import Origin
 
 # Not one of these says which batch it belongs to: name -> (bytes, what the dead letter says).
 UNREADABLE: dict[str, tuple[bytes, str]] = {

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,18 @@ from tickertape.documents import (
     Delete,
     Document,
     DocumentKey,
-    Origin,
     Put,
     StoredChunk,
     Touch,
     Vector,
     Vectors,
-    Version,
     chunk_id,
 )
+from tickertape.editions import Edition
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
 from tickertape.stores.base import Hit, Mode, Query, Store
+from tickertape.versions import Origin, Stamp, Version
 
 MODEL = "tests/model@fp32"
 DIMENSION = 16
@@ -62,8 +62,13 @@ def key(id: str, collection: str = "news") -> DocumentKey:
     return DocumentKey(collection, id)
 
 
-def version(number: int, offset: int = 0) -> Version:
-    return Version(number, offset)
+def version(ms: int, offset: int = 0) -> Version:
+    """Said at a time, without a number of its producer's, at a place of its own."""
+    return Version((), Stamp(ms, ms * 1000 + offset, 3, TOPIC))
+
+
+def numbered(number: int, ms: int = 1) -> Version:
+    return replace(version(ms), numbers=(number,))
 
 
 def vector_of(text: str, dimension: int = DIMENSION) -> Vector:
@@ -129,7 +134,17 @@ def put(
         batch_id=batch_id,
     )
     chunks = chunks_of(document.key, texts, model, vectors)
-    return Put(document, f"hash of {len(texts)}", model, chunks)
+    return Put(document, Edition(document.version), f"hash of {len(texts)}", model, chunks)
+
+
+def part(
+    id: str, number: int, of: int, text: str, at: Version, model: str = MODEL, **more: Any
+) -> Put:
+    """A Put of one part of a document whose vectors were made elsewhere."""
+    whole = put(id, text, at=at, model=model, **more)
+    (chunk,) = chunks_of(whole.key, [text], f"{model} {number}")
+    edition = Edition(at, number, of, model)
+    return replace(whole, edition=edition, chunks=[replace(chunk, ordinal=number)])
 
 
 def touch(
@@ -138,12 +153,17 @@ def touch(
     collection: str = "news",
     origin: Origin | None = None,
     batch_id: str | None = None,
+    chunks: int = 1,
 ) -> Touch:
-    return Touch(key(id, collection), at, origin, batch_id)
+    """A Touch of a document of so many chunks."""
+    moves = origin is not None
+    origin = origin or Origin(TOPIC, 3, 7)
+    hash = f"hash of {chunks}"
+    return Touch(key(id, collection), Edition(at), origin, hash, batch_id, moves)
 
 
-def delete(id: str, at: Version, collection: str = "news", topic: str = TOPIC) -> Delete:
-    return Delete(key(id, collection), at, Origin(topic, 3, 9), batch_id="b-delete")
+def delete(id: str, at: Version, collection: str | None = "news", topic: str = TOPIC) -> Delete:
+    return Delete(id, collection, at, Origin(topic, 3, 9), batch_id="b-delete")
 
 
 async def dense(store: Store, vector: Vector, limit: int = 10, **more: Any) -> list[Hit]:

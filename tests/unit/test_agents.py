@@ -19,7 +19,7 @@ from tickertape.settings import Settings
 def test_a_delete_is_of_the_table_that_an_insert_would_write_to(named: dict[str, Any]) -> None:
     value = orjson.dumps({"operation": "delete", "document_id": "1", **named})
     record = Record("vector-updates", 0, 0, b"1", value, (), 1)
-    found = read_update(record, Limits(), record.topic)
+    found = read_update(record, Limits())
     assert isinstance(found, Removal)
     assert found.collection == "users"
 

@@ -109,7 +109,7 @@ async def test_one_record_a_passage_and_one_for_its_summary(flow: Flow, verdict:
     [
         (Verdict.UNCHANGED, State.UNCHANGED),
         (Verdict.REPEAT, State.REPEAT),
-        (Verdict.SUPERSEDED, State.DONE),
+        (Verdict.SUPERSEDED, State.SUPERSEDED),
     ],
 )
 async def test_what_did_not_change_sends_no_vectors(verdict: Verdict, state: State) -> None:

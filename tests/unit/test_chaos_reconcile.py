@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from loadtest.chaos.evidence import Evidence, Head, Input, Letter, Vector
+from loadtest.chaos.evidence import Evidence, Head, Input, Letter, Vector, Version
 from loadtest.chaos.reconcile import CLASSES, Sent, reconcile
 
 FILINGS, TEXTS = "filings", "texts"
 TEXT = {e: f"Note d1e{e} is about cash. Debt fell by {e} percent." for e in (1, 2)}
+
+
+def at(offset: int, topic: str = FILINGS) -> Version:
+    return (), (1000 + offset, offset, 0, topic)
 
 
 def record(
@@ -24,7 +28,7 @@ def record(
     found = Input(
         origin=(topic, 0, offset),
         id=None if poison else "d1",
-        version=(1000 + offset, offset),
+        version=at(offset, topic),
         mark=f"d1e{edition}" if edition is not None else None,
         text=text,
         batch=None if value is None else "b",
@@ -38,13 +42,13 @@ def head(edition: int, offset: int, **more: Any) -> Head:
     text = TEXT[edition]
     cut = text.index(" Debt")
     chunks = ((0, 0, cut, text[:cut]), (1, cut + 1, len(text), text[cut + 1 :]))
-    version = (1000 + offset, offset)
+    version = at(offset)
     found = Head(FILINGS, "d1", version, version, 2, False, (FILINGS, 0, offset), chunks)
     return replace(found, **more)
 
 
 def vectors(*offsets: int) -> list[Vector]:
-    return [Vector("d1", (1000 + o, o), chunk, 2) for o in offsets for chunk in (0, 1)]
+    return [Vector("d1", f"{1000 + o}.{o}", chunk, 2) for o in offsets for chunk in (0, 1)]
 
 
 def batch(done: int, dead: int = 0, **more: Any) -> dict[str, Mapping[str, Any]]:
@@ -110,7 +114,7 @@ def test_nothing_is_wrong(more: dict[str, Any]):
         ({"lost"}, {"summaries": []}),
         ({"lost"}, {"inputs": [*GOOD.inputs, replace(POISON, batch=None)]}),
         ({"stale"}, {"heads": [head(1, 0)]}),
-        ({"stale"}, {"heads": [replace(head(1, 0), version=(1001, 1))]}),
+        ({"stale"}, {"heads": [replace(head(1, 0), version=at(1))]}),
         ({"stale"}, {"inputs": [*GOOD.inputs, DELETE]}),
         ({"stale"}, {"inputs": [*GOOD.inputs, DELETE]} | {"heads": [replace(head(2, 2))]}),
         ({"doubled"}, {"heads": [head(2, 1), replace(head(2, 1), collection="other")]}),
@@ -149,10 +153,27 @@ def test_what_the_broker_acknowledged_is_on_its_topic():
 def test_a_record_that_was_sent_again_is_a_repeat_and_a_newest_version_of_its_own():
     again = replace(record(2, 2), value=GOOD.inputs[1].value)
     inputs = [*GOOD.inputs, again]
-    moved = replace(head(2, 1), version=(1002, 2))
+    moved = replace(head(2, 1), version=at(2))
     assert (
         classes(replace(GOOD, inputs=inputs, heads=[moved], batches=batch(2, repeats=1))) == set()
     )
+
+
+def test_a_delete_lets_versions_begin_anew():
+    """Version 2, a delete, version 1: the last one counts, and what goes out goes down."""
+
+    def numbered(offset: int, number: int) -> Version:
+        return (number,), at(offset)[1]
+
+    first = replace(record(1, 0), version=numbered(0, 2))
+    last = replace(record(2, 2), version=numbered(2, 1))
+    inputs = [first, replace(DELETE, origin=(FILINGS, 0, 1), version=at(1)), last]
+    told = [Vector("d1", label, chunk, 2) for label in ("2.0", "1.2") for chunk in (0, 1)]
+    right = replace(
+        GOOD, inputs=inputs, heads=[replace(head(2, 2), version=last.version)], vectors=told
+    )
+    assert classes(right) == set()
+    assert classes(replace(right, inputs=[first, last])) == {"stale", "misordered"}
 
 
 def test_a_summary_that_died_once_and_was_made_once_counts_as_it_was_told():

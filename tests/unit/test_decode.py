@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tickertape import decode, values
 from tickertape.decode import Fields, Limits, parse, peek
 from tickertape.delivery.record import Record
-from tickertape.documents import Origin, Version, anonymous_id
+from tickertape.documents import anonymous_id
 from tickertape.encode import iso, iso_day
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.versions import Origin, Version
 
 
 def record(value, key=None, headers=(), **more):
@@ -223,9 +224,10 @@ class TestVersion:
 
     def test_an_explicit_one_keeps_the_first_offset(self):
         moved = record({}, None, [("tickertape-version", b"1600000000000.4")], trusted=True)
-        assert decode.explicit_version(9, moved) == Version(9, 4)
-        assert decode.explicit_version(None, moved) == Version(1_600_000_000_000, 4)
-        assert decode.explicit_version(None, record({})) == Version(1_700_000_000_123, 7)
+        assert decode.explicit_version(9, moved) == Version((9,), moved.stamp)
+        assert decode.explicit_version(None, moved) == moved.version
+        assert (moved.stamp.ms, moved.stamp.offset) == (1_600_000_000_000, 4)
+        assert decode.explicit_version(None, record({})).label == "1700000000123.7"
 
 
 class TestMetadata:

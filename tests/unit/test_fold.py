@@ -11,9 +11,9 @@ from tables.fold import SHARD_OFFSETS, fold
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
 from tickertape.delivery.progress import Delta, Entry, Event, Forget
-from tickertape.documents import Origin
 from tickertape.errors import InvalidRecord
 from tickertape.ranges import Ranges
+from tickertape.versions import Origin
 
 STORE = ("store",)
 BOTH = ("store", "summary")

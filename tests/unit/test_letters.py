@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tickertape.delivery import headers as h
 from tickertape.delivery import letters
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.documents import Origin, Version
 from tickertape.errors import InvalidRecord, TransientError
+from tickertape.versions import Origin, Stamp, Version
 
 USERS = (
     ("traceparent", b"00-1-2-01"),
@@ -53,7 +53,7 @@ def test_a_dead_letter_says_where_why_and_when():
         h.ERROR_CLASS: "permanent",
         h.BATCH: "b",
         h.ORIGIN: "t/3/7",
-        h.VERSION: "1790000000000.7",
+        h.VERSION: "1790000000000.7.3.t",
     }
     assert {name: h.last(letter.headers, name) for name in wanted} == wanted
     assert h.last(letter.headers, h.DLT_STACKTRACE) is None, "the message says all"
@@ -104,7 +104,7 @@ def test_what_a_producer_forges_is_not_carried_on():
     )
     letter = dead(record(forged))
     assert h.last(letter.headers, h.ORIGIN) == "t/3/7"
-    assert h.last(letter.headers, h.VERSION) == "1790000000000.7"
+    assert h.last(letter.headers, h.VERSION) == "1790000000000.7.3.t"
     assert h.last(letter.headers, h.REPLAYS) is None
     assert h.last(letter.headers, h.DLT_TOPIC) == "t"
     assert h.last(letter.headers, h.DLT_TIMESTAMP) == "1790000000000"
@@ -163,7 +163,7 @@ def test_rekeyed_records_keep_who_they_are():
     assert (copy.topic, copy.key) == ("tickertape-t-rekeyed", "17\ufffd".encode())
     found = Record("tickertape-t-rekeyed", 0, 55, copy.key, copy.value, copy.headers, 2, True)
     assert found.origin == Origin("t", 3, 7)
-    assert found.version == Version(1_790_000_000_000, 7)
+    assert found.version == Version((), Stamp(1_790_000_000_000, 7, 3, "t"))
     assert h.last(copy.headers, h.REKEYED) == "1"
 
 

@@ -25,15 +25,9 @@ from models import (
 from tickertape import encode
 from tickertape.decode import Limits
 from tickertape.delivery.record import Record
-from tickertape.documents import (
-    Document,
-    DocumentKey,
-    Origin,
-    StoredChunk,
-    Version,
-    anonymous_id,
-)
+from tickertape.documents import Document, DocumentKey, StoredChunk, anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.versions import Origin, Stamp, Version
 
 LIMITS = Limits()
 TS = 1_706_695_200.25  # 2024-01-31T10:00:00.250Z
@@ -204,7 +198,7 @@ class TestToDocument:
         assert document == Document(
             key=DocumentKey("text_messages", "d"),
             text="t",
-            version=Version(1_700_000_000_123, 7),
+            version=Version((), Stamp(1_700_000_000_123, 7, 3, "t")),
             origin=Origin("t", 3, 7),
             metadata={"lang": "en"},
             timestamp=TS,
@@ -239,11 +233,11 @@ class TestToDocument:
         document = model.decode(incoming, LIMITS).to_document(incoming)
         assert (document.origin, document.version) == (
             Origin("first", 1, 2),
-            Version(1_600_000_000_000, 2),
+            Version((), Stamp(1_600_000_000_000, 2, 1, "first")),
         )
         explicit = record({**LEAST[model], "version": 5}, b"d", headers, trusted=True)
         document = model.decode(explicit, LIMITS).to_document(explicit)
-        assert document.version == Version(5, 2)
+        assert document.version == Version((5,), Stamp(1_600_000_000_000, 2, 1, "first"))
         assert "version" not in document.metadata
 
     def test_a_foreign_record_cannot_forge_them(self):
@@ -291,12 +285,12 @@ class TestToDocument:
         assert np.array_equal(np.asarray(found.embedding, np.float32), vector)
         assert orjson.loads(found.encode()) == orjson.loads(value) | {"embedding": found.embedding}
         assert (found.chunk, found.chunk_count, found.original_text) == (1, 2, "two")
-        assert found.version == str(document.version)
+        assert found.version == document.version.label
 
     def test_an_embeddings_own_version_holds_its_offset(self):
         incoming = record({**LEAST[Embedding], "version": "1700000000000.42"})
         document = Embedding.decode(incoming, LIMITS).to_document(incoming)
-        assert document.version == Version(1_700_000_000_000, 42)
+        assert document.version.numbers == (1_700_000_000_000, 42)
 
     def test_a_vectors_text_is_found_in_its_metadata(self):
         for value in ({"text": "x"}, {"metadata": {"text": "x"}}, {"metadata": {"content": "x"}}):

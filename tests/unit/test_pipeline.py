@@ -1,36 +1,26 @@
 """What the pipeline makes of events: the newest version wins, whatever comes in which order.
 
-The store keeps the contract of `tickertape.stores.base` in a dict; the same rules run over SQLite
-in the contract tests.
+The store keeps the contract of `tickertape.stores.base` in dictionaries; the contract tests compare
+every store with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tickertape.documents import (
-    Applied,
-    Delete,
-    Document,
-    DocumentKey,
-    Head,
-    Origin,
-    Put,
-    StoredChunk,
-    Version,
-)
+from tests.memory_store import Memory
+from tickertape.documents import Document, DocumentKey
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord, OutageError, TransientError
 from tickertape.pipeline import Embedded, Pipeline, Removal, Result, Verdict
-from tickertape.stores.base import StoredDocument
+from tickertape.versions import Origin, Stamp, Version
 
 TOPIC, COLLECTION = "text-messages", "texts"
 LIMIT = 10  # characters in a chunk
@@ -58,75 +48,22 @@ class Characters:
         """Nothing is held."""
 
 
-@dataclass
-class Memory:
-    """Heads and chunks in a dict; ``broken`` is raised by the next calls of `apply`."""
-
-    name: str = "memory"
-    stored: dict[DocumentKey, tuple[Head, Sequence[StoredChunk], str]] = field(default_factory=dict)
-    broken: list[Exception] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
-
-    async def heads(self, keys):
-        return {key: self.stored[key][0] for key in keys if key in self.stored}
-
-    async def apply(self, operations):
-        if self.broken:
-            raise self.broken.pop()
-        return [self._one(operation) for operation in operations]
-
-    def _one(self, operation):
-        key = operation.document.key if isinstance(operation, Put) else operation.key
-        if key.id in self.refused:
-            return InvalidRecord("id", "another")
-        version = operation.document.version if isinstance(operation, Put) else operation.version
-        there = self.stored.get(key)
-        if there is not None and version < there[0].version:
-            return Applied.SUPERSEDED
-        if isinstance(operation, Put):
-            document = operation.document
-            head = Head(
-                *(key, version, version, operation.content_hash, len(operation.chunks), False),
-                *(document.origin, document.batch_id),
-            )
-            self.stored[key] = head, operation.chunks, document.origin.topic
-        elif isinstance(operation, Delete):
-            head = Head(
-                key, version, version, "", 0, True, operation.origin, batch_id=operation.batch_id
-            )
-            self.stored[key] = head, (), there[2] if there else operation.origin.topic
-        elif there is not None:
-            head = replace(there[0], version=version)
-            if operation.origin is not None:
-                head = replace(head, origin=operation.origin, batch_id=operation.batch_id)
-            self.stored[key] = head, *there[1:]
-        return Applied.APPLIED
-
-    async def written_by(self, topic, id):
-        return [k for k, (_, _, wrote) in self.stored.items() if k.id == id and wrote == topic]
-
-    async def document(self, id, collection=None):
-        return [
-            StoredDocument(head, {}, None, None, chunks)
-            for key, (head, chunks, _) in self.stored.items()
-            if key.id == id and collection in (None, key.collection)
-        ]
-
-    def text(self, id="a", collection=COLLECTION):
-        """The text of a document; None where it is deleted or was never there."""
-        found = self.stored.get(DocumentKey(collection, id))
-        return None if found is None or found[0].deleted else " ".join(c.text for c in found[1])
+def at(ms, offset, *numbers):
+    return Version(numbers, Stamp(ms, offset, 0, TOPIC))
 
 
 def document(text, number=1, id="a", **more):
     origin = Origin(TOPIC, 0, more.pop("offset", number))
     key = DocumentKey(more.pop("collection", COLLECTION), id)
-    return Document(key, text, Version(number, origin.offset), origin, **more)
+    return Document(key, text, at(number, origin.offset), origin, **more)
 
 
 def removal(number, id="a", collection=None):
-    origin = Origin(TOPIC, 0, number)
-    return Removal(TOPIC, id, Version(number, number), origin, collection, COLLECTION)
+    return Removal(id, at(number, number), Origin(TOPIC, 0, number), collection)
+
+
+def text_of(store, id="a", collection=COLLECTION):
+    return store.text(id, collection)
 
 
 class Kit:
@@ -160,22 +97,25 @@ async def test_each_verdict_and_what_it_costs():
         first = document("the first text is long", 1, batch_id="b")
         assert await kit.verdict(first) is Verdict.WRITE
         cost = kit.embedder.embedded
-        assert cost == len(store.stored[first.key][1]) > 1
+        assert cost == len(store.entries[first.key].chunks) > 1
 
         (again,) = await kit.run(first)
         assert again.verdict is Verdict.REDELIVERED
-        assert [c.text for c in again.chunks] == [c.text for c in store.stored[first.key][1]]
-        assert await kit.verdict(replace(first, version=Version(0, 9))) is Verdict.SUPERSEDED
+        assert [c.text for c in again.chunks] == [c.text for c in store.entries[first.key].chunks]
+        assert (
+            await kit.verdict(replace(first, version=at(0, 9), origin=Origin(TOPIC, 0, 9)))
+            is Verdict.SUPERSEDED
+        )
         same = document(first.text, 2)
         assert await kit.verdict(same) is Verdict.UNCHANGED
         assert await kit.verdict(same) is Verdict.UNCHANGED, "of an event that wrote nothing"
-        assert store.stored[first.key][0].version == same.version
+        assert store.entries[first.key].version == same.version
         assert kit.embedder.embedded == cost, "none of them is embedded"
 
         assert await kit.verdict(replace(same, metadata={"a": 1})) is Verdict.WRITE
         assert await kit.verdict(document(first.text, 4, force=True)) is Verdict.WRITE
         assert await kit.verdict(document("short", 5)) is Verdict.WRITE
-        assert len(store.stored[first.key][1]) == 1, "stale chunks are gone"
+        assert len(store.entries[first.key].chunks) == 1, "stale chunks are gone"
 
 
 async def test_the_same_text_twice_in_a_batch_is_a_repeat_and_a_change_is_not():
@@ -198,7 +138,7 @@ async def test_what_an_event_wrote_is_told_again_though_a_newer_one_found_it_unc
         (again,) = await kit.run(first)
         assert again.verdict is Verdict.REDELIVERED
         assert [c.text for c in again.chunks] == [c.text for c in wrote.chunks]
-        assert kit.stores[0].stored[first.key][0].version == Version(2, 2), "nothing goes back"
+        assert kit.stores[0].entries[first.key].version == at(2, 2), "nothing goes back"
         assert await kit.verdict(replace(first, text="another")) is Verdict.SUPERSEDED
 
 
@@ -225,7 +165,7 @@ async def test_the_model_reads_the_comparable_text_and_the_passages_are_of_the_o
     async with Kit() as kit:
         (store,) = kit.stores
         (result,) = await kit.run(document(text))
-        chunks = store.stored[DocumentKey(COLLECTION, "a")][1]
+        chunks = store.entries[DocumentKey(COLLECTION, "a")].chunks
     assert list(result.chunks) == list(chunks)
     assert len(chunks) > 2
     assert all(chunk.text == text[chunk.start : chunk.end] for chunk in chunks)
@@ -237,10 +177,10 @@ async def test_the_model_reads_the_comparable_text_and_the_passages_are_of_the_o
 
 
 async def test_one_bad_document_costs_only_itself():
-    async with Kit(Memory(refused={"bad"})) as kit:
+    async with Kit(Memory(refused={"bad": InvalidRecord("id", "another")})) as kit:
         results = await kit.run(*(document("text", 1, id) for id in ("a", "bad", "c")))
         assert [isinstance(result, Exception) for result in results] == [False, True, False]
-        assert (kit.stores[0].text("a"), kit.stores[0].text("c")) == ("text", "text")
+        assert (text_of(kit.stores[0], "a"), text_of(kit.stores[0], "c")) == ("text", "text")
 
 
 async def test_a_delete_reaches_every_collection_that_its_topic_wrote_and_no_other():
@@ -250,15 +190,15 @@ async def test_a_delete_reaches_every_collection_that_its_topic_wrote_and_no_oth
         foreign = replace(document("not mine", 1, collection="third"), origin=Origin("x", 0, 1))
         await kit.run(foreign)
         assert await kit.verdict(removal(5)) is Verdict.WRITE
-        assert store.text() is store.text(collection="other") is None
-        assert store.text(collection="third") == "not mine"
+        assert text_of(store) is text_of(store, collection="other") is None
+        assert text_of(store, collection="third") == "not mine"
         assert await kit.verdict(document("late", 3)) is Verdict.SUPERSEDED
         assert await kit.verdict(document("new", 6)) is Verdict.WRITE
-        assert store.text() == "new"
+        assert text_of(store) == "new"
 
         named = removal(9, collection="third")
         await kit.run(named)
-        assert (store.text(), store.text(collection="third")) == ("new", None)
+        assert (text_of(store), text_of(store, collection="third")) == ("new", None)
 
 
 async def test_vectors_of_others_are_stored_as_they_are():
@@ -266,7 +206,7 @@ async def test_vectors_of_others_are_stored_as_they_are():
         vector = np.array([3.0, 4.0, 0.0], np.float32)
         first = Embedded(document("a text that is longer than a chunk", 1), vector, "their-model")
         assert await kit.verdict(first) is Verdict.WRITE
-        (chunk,) = kit.stores[0].stored[first.document.key][1]
+        (chunk,) = kit.stores[0].entries[first.document.key].chunks
         assert chunk.vector is vector
         assert kit.embedder.embedded == 0
         other = replace(first, document=document(first.document.text, 2), vector=vector * 2)
@@ -278,10 +218,10 @@ async def test_a_store_that_was_added_later_is_filled():
         await kit.run(document("text", 1))
         kit.stores.append(Memory("second"))
         assert await kit.verdict(document("text", 2)) is Verdict.WRITE
-        assert [store.text() for store in kit.stores] == ["text", "text"]
-        heads = [store.stored[DocumentKey(COLLECTION, "a")][0] for store in kit.stores]
-        assert [head.version for head in heads] == [Version(2, 2)] * 2
-        assert [head.content_version for head in heads] == [Version(1, 1), Version(2, 2)]
+        assert [text_of(store) for store in kit.stores] == ["text", "text"]
+        heads = [store.head(DocumentKey(COLLECTION, "a")) for store in kit.stores]
+        assert [head.version for head in heads] == [at(2, 2)] * 2
+        assert [head.content_version for head in heads] == [at(1, 1), at(2, 2)]
 
 
 async def test_a_newer_version_that_another_worker_stores_meanwhile_wins():
@@ -296,7 +236,7 @@ async def test_a_newer_version_that_another_worker_stores_meanwhile_wins():
 
         store.apply = overtaken
         assert await kit.verdict(document("older", 1)) is Verdict.SUPERSEDED
-        assert store.text() == "newer"
+        assert text_of(store) == "newer"
 
 
 @pytest.mark.parametrize(
@@ -307,9 +247,9 @@ async def test_what_concerns_all_is_raised_and_the_next_try_mends_it(error):
     async with Kit(first, second) as kit:
         with pytest.raises(type(error)):
             await kit.run(document("text", 1))
-        assert (first.text(), second.text()) == ("text", None)
+        assert (text_of(first), text_of(second)) == ("text", None)
         assert await kit.verdict(document("text", 1)) is Verdict.WRITE
-        assert (first.text(), second.text()) == ("text", "text")
+        assert (text_of(first), text_of(second)) == ("text", "text")
 
 
 TEXTS = st.sampled_from(["one", "two", "a longer text of several chunks", None])
@@ -341,11 +281,12 @@ def test_the_newest_version_wins_whatever_the_order_redelivery_and_failures(even
                     except TransientError:
                         continue
             for store in stores:
-                assert {id: store.text(id) for id in newest} == newest
+                assert {id: text_of(store, id) for id in newest} == newest
                 for id in newest:
-                    head = store.stored[DocumentKey(COLLECTION, id)][0]
+                    head = store.head(DocumentKey(COLLECTION, id))
+                    assert head is not None
                     numbers = [n for n, (other, _) in enumerate(events, 1) if other == id]
-                    assert head.version.number == max(numbers)
-                    assert head.chunk_count == len(store.stored[head.key][1])
+                    assert head.version.stamp.ms == max(numbers)
+                    assert not head.deleted or not head.chunk_count
 
     asyncio.run(run())

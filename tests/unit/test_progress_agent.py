@@ -16,9 +16,9 @@ from tickertape.delivery import progress
 from tickertape.delivery.outcome import Done, State, Work
 from tickertape.delivery.progress import Delta, Event, Forget
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.documents import Origin
 from tickertape.errors import InvalidRecord, OutageError, Undecodable
 from tickertape.settings import Settings
+from tickertape.versions import Origin
 
 SETTINGS = Settings(batch_idle_seconds=60, batch_retention_hours=2)
 PROGRESS = SETTINGS.topic_batch_progress

@@ -14,8 +14,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.store_kit import MODEL, delete, put, touch, vector_of, version
-from tickertape.documents import Operation, Origin
+from tickertape.documents import Operation
 from tickertape.stores.sqlite import schema, write
+from tickertape.versions import Origin
 
 TABLES = ("documents", "fields", "spaces", "chunks", "passages", "summaries")
 WORDS = ("revenue rose", "profit\0fell", "naïve café", "guidance \ud800 cut", "")

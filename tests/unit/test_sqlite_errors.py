@@ -121,7 +121,7 @@ async def test_full_disk_is_an_outage_and_passes(store: SqliteStore) -> None:
     assert await store.apply(large) == [Applied.APPLIED] * 40
 
 
-@pytest.mark.parametrize("failing", ["bulk.apply", "_apply_one"])
+@pytest.mark.parametrize("failing", ["bulk.apply", "_put"])
 async def test_a_disk_that_ends_the_transaction_is_an_outage(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

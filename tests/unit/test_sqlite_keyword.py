@@ -157,6 +157,7 @@ async def test_words_of_an_older_file_are_indexed_anew(store: SqliteStore, tmp_p
     db = apsw.Connection(str(tmp_path / "tickertape.db"))
     db.execute("DELETE FROM passages_fts")
     db.execute("INSERT INTO passages_fts (rowid, text, title) VALUES (1, 'AT&T added', 'x')")
+    db.execute("ALTER TABLE documents DROP COLUMN editions; DROP TABLE deletes")
     db.pragma("user_version", 1)
     db.close()
 

@@ -13,11 +13,13 @@ from agents.summarize import summarize
 from models import SummaryRequest
 from tickertape.delivery.outcome import Done, Work
 from tickertape.delivery.record import Record
-from tickertape.documents import Delete, Document, DocumentKey, Origin, Put, Touch, Version
+from tickertape.documents import Delete, Document, DocumentKey, Put, Touch
+from tickertape.editions import Edition
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
 from tickertape.summarize.base import Summary
+from tickertape.versions import Origin, Stamp, Version
 
 KEY = DocumentKey("financial_documents", "d1")
 
@@ -47,17 +49,21 @@ def services(store: SqliteStore) -> Services:
     return cast(Services, SimpleNamespace(stores=[store], summarizer=Repeating()))
 
 
+def at(ms: int) -> Version:
+    return Version((), Stamp(ms, ms, 0, "financial-documents"))
+
+
 def document(version: int) -> Document:
     origin = Origin("financial-documents", 0, version)
-    return Document(KEY, f"Edition {version}.", Version(version, version), origin)
+    return Document(KEY, f"Edition {version}.", at(version), origin)
 
 
 async def put(store: SqliteStore, version: int) -> None:
-    await store.apply([Put(document(version), f"hash {version}", "m", ())])
+    await store.apply([Put(document(version), Edition(at(version)), f"hash {version}", "m", ())])
 
 
 async def delete(store: SqliteStore, version: int) -> None:
-    await store.apply([Delete(KEY, Version(version, version), document(version).origin)])
+    await store.apply([Delete(KEY.id, None, at(version), document(version).origin)])
 
 
 async def results(services: Services, version: int) -> int:
@@ -98,6 +104,6 @@ async def test_an_unchanged_document_waits_for_the_request_of_its_newest_event(
     store: SqliteStore, services: Services
 ):
     await put(store, 1)
-    await store.apply([Touch(KEY, Version(2, 2), document(2).origin)])
+    await store.apply([Touch(KEY, Edition(at(2)), document(2).origin, "hash 1")])
     assert await results(services, 1) == 0
     assert await results(services, 2) == 1

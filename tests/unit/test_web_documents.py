@@ -226,7 +226,7 @@ async def test_a_stored_document_is_shown_whole(client: Client, services: Parts)
     answer = await client.get("/documents/acme%2F2026%20q1?collection=financial_documents")
     (stored,) = (await answer.json())["documents"]
     assert stored["store"] == "sqlite"
-    assert stored["version"] == "1.0"
+    assert stored["version"] == "1.7"
     assert len(stored["content_hash"]) == 32
     assert stored["origin"] == "financial-documents/2/7"
     assert stored["metadata"] == {"ticker": "ACME"}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tickertape.batches import BatchReader
+from tickertape.batches import OUTCOMES, BatchReader
 from tickertape.broker import using
 from tickertape.cli.failure import one_line
 from tickertape.errors import BrokerError
@@ -130,7 +130,5 @@ def _echo(batch: dict[str, Any]) -> None:
 def _line(batch: dict[str, Any]) -> str:
     total = batch["total_documents"]
     of = f"{batch['processed_documents'] or 0}/{'?' if total is None else total}"
-    counts = ", ".join(
-        f"{batch[name]} {name}" for name in ("unchanged", "retrying", "dead") if batch[name]
-    )
+    counts = ", ".join(f"{batch[name]} {name}" for name in OUTCOMES if batch[name])
     return f"{batch['batch_id']:38} {batch['status']:10} {of:>13}  {counts}"

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import click
@@ -15,16 +15,8 @@ import numpy as np
 
 from tickertape import kafka_admin
 from tickertape.broker import EmbeddedBroker
-from tickertape.documents import (
-    Delete,
-    Document,
-    DocumentKey,
-    Origin,
-    Put,
-    StoredChunk,
-    Version,
-    chunk_id,
-)
+from tickertape.documents import Delete, Document, DocumentKey, Put, StoredChunk, chunk_id
+from tickertape.editions import Edition
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.errors import StoreError, TickertapeError
@@ -32,6 +24,7 @@ from tickertape.settings import Settings
 from tickertape.stores import open_stores
 from tickertape.stores.base import Mode, Query, Store
 from tickertape.summarize import open_summarizer
+from tickertape.versions import Origin, Stamp, Version
 
 COLLECTION = "tickertape-doctor"
 CHECK_SECONDS_MAX = 60.0
@@ -158,12 +151,14 @@ async def _probe(store: Store) -> None:
     model = "doctor@none"
     vector = np.full(8, 8**-0.5, np.float32)
     chunk = StoredChunk(chunk_id(key, 0, model), 0, word, 0, len(word), vector)
-    document = Document(key=key, text=word, version=Version(now, 0), origin=origin)
-    for result in await store.apply([Put(document, word, model, [chunk])]):
+    version = Version((), Stamp(now, 0, 0, origin.topic))
+    document = Document(key=key, text=word, version=version, origin=origin)
+    for result in await store.apply([Put(document, Edition(version), word, model, [chunk])]):
         if isinstance(result, Exception):
             raise result
     hits = await store.search(Query(Mode.KEYWORD, 1, text=word, collection=COLLECTION))
-    await store.apply([Delete(key, Version(now, 1), origin)])
+    deleted = replace(version, stamp=replace(version.stamp, offset=1))
+    await store.apply([Delete(word, COLLECTION, deleted, origin)])
     if not hits:
         raise StoreError("a probe was written and not found")
 

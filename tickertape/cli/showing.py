@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tickertape.batches import OUTCOMES
 from tickertape.decode import parse
 from tickertape.delivery import headers as h
 from tickertape.errors import InvalidRecord, Undecodable
@@ -101,9 +102,7 @@ def _embedding(record: Shown, value: Json) -> str:
 def _status(record: Shown, value: Json) -> str:
     total = value.get("total_documents")
     of = f"{_n(value, 'processed_documents')}/{'?' if total is None else total}"
-    counts = ", ".join(
-        f"{value[name]} {name}" for name in ("unchanged", "retrying", "dead") if value.get(name)
-    )
+    counts = ", ".join(f"{value[name]} {name}" for name in OUTCOMES if value.get(name))
     batch = str(value.get("batch_id") or _text(record.key) or "-")
     line = "  ".join(part for part in (batch, str(value.get("status")), of, counts) if part)
     return line + _below(str(value.get("error_message") or ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tickertape.documents import Origin, Version
+from tickertape.versions import Origin, Stamp, digits
 
 # Spring Kafka's, as UTF-8 text
 DLT_EXCEPTION = "kafka_dlt-exception-fqcn"
@@ -25,7 +25,7 @@ RETRY_FIRST = "retry_topic-original-timestamp"
 
 # Ours
 ORIGIN = "tickertape-origin"  # topic/partition/offset of the first record
-VERSION = "tickertape-version"  # number.offset
+VERSION = "tickertape-version"  # when it was first said: ms.offset.partition.topic
 BATCH = "tickertape-batch"  # the batch of a record whose payload could not be read
 REKEYED = "tickertape-rekeyed"  # stops loops
 FORCE = "tickertape-force"  # compute again although nothing changed
@@ -60,30 +60,17 @@ def shown(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def write_origin(origin: Origin) -> str:
-    """Return the text that `read_origin` reads."""
-    return f"{origin.topic}/{origin.partition}/{origin.offset}"
-
-
 def read_origin(headers: Headers) -> Origin | None:
     """Return the origin, None where it is absent or unreadable."""
-    text = last(headers, ORIGIN)
-    if text is None:
-        return None
-    topic, _, rest = text.partition("/")
-    partition, _, offset = rest.partition("/")
-    if topic and _digits(partition) and _digits(offset):
-        return Origin(topic, int(partition), int(offset))
-    return None
+    return Origin.parse(last(headers, ORIGIN) or "")
 
 
-def read_version(headers: Headers) -> Version | None:
-    """Return the version, None where it is absent or unreadable."""
-    text = last(headers, VERSION)
-    number, _, offset = (text or "").partition(".")
-    if _digits(number) and _digits(offset):
-        return Version(int(number), int(offset))
-    return None
+def read_stamp(headers: Headers) -> Stamp | None:
+    """Return when the record was first said, None where that is absent or unreadable."""
+    stamp = Stamp.parse(last(headers, VERSION) or "")
+    if stamp is not None and not stamp.topic and (origin := read_origin(headers)) is not None:
+        return Stamp(stamp.ms, stamp.offset, origin.partition, origin.topic)  # as it was written
+    return stamp
 
 
 def trace(headers: Headers) -> list[tuple[str, bytes | None]]:
@@ -91,11 +78,7 @@ def trace(headers: Headers) -> list[tuple[str, bytes | None]]:
     return [(key, value) for key, value in headers if key == TRACEPARENT]
 
 
-def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
 def read_int(headers: Headers, name: str, default: int = 0) -> int:
     """Return a header that holds an integer >= 0, else the default."""
     text = last(headers, name)
-    return int(text) if text is not None and _digits(text) else default
+    return int(text) if text is not None and digits(text) else default

@@ -27,7 +27,7 @@ def carried(record: Record) -> list[tuple[str, bytes | None]]:
     forged = () if record.trusted else (h.REPLAYS,)
     return [
         *h.without(record.headers, h.ORIGIN, h.VERSION, *forged),
-        *text_headers({h.ORIGIN: h.write_origin(record.origin), h.VERSION: record.version}),
+        *text_headers({h.ORIGIN: record.origin, h.VERSION: record.stamp}),
     ]
 
 

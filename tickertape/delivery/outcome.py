@@ -18,6 +18,7 @@ class State(enum.Enum):
     DONE = "done"
     UNCHANGED = "unchanged"  # done, and nothing had to be computed
     REPEAT = "repeat"  # the same document came twice in one batch; counted once
+    SUPERSEDED = "superseded"  # done: something newer was there already
     RETRYING = "retrying"
     DEAD = "dead"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tickertape.delivery import headers as h
-from tickertape.documents import Origin, Version
+from tickertape.versions import Origin, Stamp, Version
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -16,7 +16,8 @@ LARGE_BYTES = 2**15  # as a text some 8,000 tokens: a second or more of a CPU's 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record, bytes untouched. ``timestamp_ms`` is Kafka's."""
+    """One record, bytes untouched. ``timestamp_ms`` is Kafka's; ``clock_ms`` is its partition's
+    clock (`kafka.clock`), where that was kept."""
 
     topic: str
     partition: int
@@ -26,9 +27,10 @@ class Record:
     headers: Headers
     timestamp_ms: int
     trusted: bool = False  # it came through a topic of ours, so our headers are believed
+    clock_ms: int | None = None
 
     @classmethod
-    def of(cls, message: Any, *, trusted: bool) -> Record:
+    def of(cls, message: Any, *, trusted: bool, clock_ms: int | None = None) -> Record:
         """Return the record that a consumer fetched (an aiokafka.ConsumerRecord)."""
         return cls(
             topic=message.topic,
@@ -39,6 +41,7 @@ class Record:
             headers=tuple(message.headers),
             timestamp_ms=message.timestamp or 0,
             trusted=trusted,
+            clock_ms=clock_ms,
         )
 
     @property
@@ -68,11 +71,17 @@ class Record:
         )
 
     @property
-    def version(self) -> Version:
-        """The record's version unless its payload has one: first timestamp, first offset."""
-        return (self.trusted and h.read_version(self.headers)) or Version(
-            self.timestamp_ms, self.offset
+    def stamp(self) -> Stamp:
+        """When it was first said, and where."""
+        ms = self.timestamp_ms if self.clock_ms is None else self.clock_ms
+        return (self.trusted and h.read_stamp(self.headers)) or Stamp(
+            ms, self.offset, self.partition, self.topic
         )
+
+    @property
+    def version(self) -> Version:
+        """The record's version unless its payload has a number."""
+        return Version((), self.stamp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,16 @@ class Settlement:
             outcome = each.decided.outcome
             if isinstance(outcome, Failed):
                 drop_traceback(outcome.error)
+        self._tell_superseded([one for one in followed if one.state is State.SUPERSEDED])
         outcomes = Counter((one.decided.entry.record.topic, one.state.value) for one in followed)
         for labels, count in outcomes.items():
             metrics.messages_consumed.labels(*labels).inc(count)
+
+    def _tell_superseded(self, passed: Sequence[_Following]) -> None:
+        """What a newer event made of no use is done; but nobody should wonder where it went."""
+        if passed:
+            self._counters.superseded += len(passed)
+            self._bound(passed[0].decided).info("superseded", records=len(passed))
 
     # The policy
 

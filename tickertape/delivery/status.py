@@ -20,6 +20,7 @@ class FlowStatus:
     processed: int
     retried: int
     dead: int
+    superseded: int
     rate: float
 
 
@@ -30,6 +31,7 @@ class Counters:
     processed: int = 0
     retried: int = 0
     dead: int = 0
+    superseded: int = 0
     errors: int = 0
     last_processed: float | None = None  # epoch seconds
     recent: list[tuple[float, int]] = field(default_factory=list)  # (monotonic, records)

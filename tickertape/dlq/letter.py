@@ -9,8 +9,8 @@ from typing import Any
 from tickertape.decode import peek
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Record
-from tickertape.documents import Origin
 from tickertape.errors import InvalidRecord
+from tickertape.versions import Origin
 
 Headers = Sequence[tuple[str, bytes | None]]
 

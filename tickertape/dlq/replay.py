@@ -240,7 +240,7 @@ def _replay(letter: Letter, entry: EntryPoint, edit: Edit | None) -> Step:
         ours[h.REKEYED] = 1
     if letter.origin is not None:
         dropped.append(h.ORIGIN)
-        ours[h.ORIGIN] = h.write_origin(letter.origin)
+        ours[h.ORIGIN] = str(letter.origin)
     if edit is not None:
         value = edit(letter.value)
         if entry.flow.stage is not None:

@@ -9,13 +9,18 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """``topic_id``: which topic the offset belongs to, where the broker says so."""
+    """``topic_id``: which topic the offset belongs to, where the broker says so. ``clock_ms``: the
+    partition's clock before the offset (`kafka.clock`)."""
 
     topic_id: str | None = None
+    clock_ms: int = 0
 
     def encode(self) -> str:
         """Return it as text; empty where nothing is known."""
-        return orjson.dumps({"topic": self.topic_id}).decode() if self.topic_id else ""
+        found = {"topic": self.topic_id, "clock": self.clock_ms}
+        return (
+            orjson.dumps(known).decode() if (known := {k: v for k, v in found.items() if v}) else ""
+        )
 
     @classmethod
     def decode(cls, text: str | None) -> Metadata:
@@ -24,5 +29,8 @@ class Metadata:
             found = orjson.loads(text or "null")
         except ValueError:
             return cls()
-        id = found.get("topic") if isinstance(found, dict) else None
-        return cls(id if isinstance(id, str) else None)
+        if not isinstance(found, dict):
+            return cls()
+        id, clock = found.get("topic"), found.get("clock")
+        known = clock if isinstance(clock, int) and 0 < clock < 2**63 else 0
+        return cls(id if isinstance(id, str) else None, known)

@@ -16,6 +16,7 @@ from tickertape.documents import (
     StoredSummary,
     Vector,
 )
+from tickertape.versions import Version
 
 
 class Mode(enum.Enum):
@@ -91,20 +92,25 @@ class Store(Protocol):
         """Raise when the store is not usable now."""
 
     async def heads(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
-        """Return the heads there are (deleted ones too); a key without a head is absent."""
+        """Return the heads there are (deleted ones too, and of ids of which only a delete is
+        known); a key without any is absent."""
 
     async def apply(self, operations: Sequence[Operation]) -> list[Applied | Exception]:
         """Do the operations in order; one result each, an exception for one that failed alone.
 
-        An operation whose version is older than the head's changes nothing and is SUPERSEDED;
-        one of the same version is applied again. `Put` replaces the document's chunks, whatever
-        model they were made with. Where the store has transactions, all is one.
-        A `Touch` of a missing head changes nothing and is APPLIED.
+        `tickertape.editions` decides what is shown, and a store keeps its text (`Editions.dumps`)
+        beside each document and the deletes of each id, also where nothing of it is stored yet.
+        An edition that is not shown is remembered and SUPERSEDED; the same event twice is applied
+        again. `Put` of a whole text replaces the document's chunks, whatever model they were made
+        with. Where the store has transactions, all is one. A `Touch` whose content is not what is
+        stored is a `TransientError`: another worker was faster.
+        A `Delete` is SUPERSEDED where something newer stays. UNCOVERED: a text that is shown now
+        was not kept (see `missing`); nothing of the document is stored until it comes again.
         """
 
-    async def written_by(self, topic: str, id: str) -> list[DocumentKey]:
-        """Return the documents of this id that records of ``topic`` wrote (origin's topic),
-        in every collection; deleted ones too."""
+    async def missing(self, id: str) -> list[tuple[DocumentKey, Version]]:
+        """Return the events of this id, in every collection, that are shown and whose text is not
+        stored. Each is to be read again from where its version says it stood."""
 
     async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
         """Return what is stored under the id, one entry a collection, chunks in order."""
@@ -116,7 +122,8 @@ class Store(Protocol):
         """Return how many documents (not deleted) and chunks there are."""
 
     async def expire(self, deleted_before: float) -> int:
-        """Forget heads deleted before this time (epoch seconds); return how many."""
+        """Forget deletes, and heads of documents without a text, of before this time (epoch
+        seconds); return how many heads."""
 
 
 @runtime_checkable

@@ -33,6 +33,7 @@ const showRows = keyed($("batches"), (id) => {
       put(when, ago(batch.timestamp));
       const more = [
         unchanged ? `${number(unchanged)} unchanged` : "",
+        batch.superseded ? `${number(batch.superseded)} superseded` : "",
         retrying ? `${number(retrying)} retrying` : "",
         dead ? `${number(dead)} dead` : "",
       ].filter(Boolean);

@@ -14,109 +14,127 @@ import apsw
 import numpy as np
 import orjson
 
-from tickertape.documents import Applied, DocumentKey, Touch, Version
-from tickertape.stores.sqlite import read
+from tickertape.documents import Applied, Pass, Touch
+from tickertape.editions import WHOLE
+from tickertape.stores.sqlite import ledger, read
+from tickertape.stores.sqlite.ledger import Entry
 from tickertape.stores.sqlite.prepare import Prepared
 from tickertape.stores.sqlite.signbits import pack
 
-Operation = Prepared | Touch
-Head = tuple[int, Version]  # row id, version
+Operation = Prepared | Touch | Pass
 Space = Callable[[str, int], int]  # model and dimension -> id, made where it is new
 
 
 class OneByOne(Exception):
-    """These cannot be done together: JSON cannot carry one of their texts."""
+    """These cannot be done together: JSON cannot carry one of their texts, or more than a row
+    has to change for one."""
 
 
 def apply(
     db: apsw.Connection, operations: Mapping[int, Operation], space: Space
 ) -> dict[int, Applied]:
-    """Do the operations, of a key each and a model's vectors of one size; return what became of
-    them, by the same numbers.
+    """Do the operations, of a key each, on whole documents, and with vectors of one size a model;
+    return what became of them, by the same numbers.
 
     Call it in a savepoint: an error leaves some of it done.
 
     Raises:
         OneByOne: they have to be done one by one.
     """
-    keys = {number: _target(operation).key for number, operation in operations.items()}
-    heads = _heads(db, keys)
+    entries = ledger.entries(db, [operation.key for operation in operations.values()])
     results = dict.fromkeys(operations, Applied.APPLIED)
-    touches: list[tuple[Touch, int]] = []
-    puts: list[tuple[Prepared, int | None]] = []
+    touches: list[tuple[Touch, Entry]] = []
+    puts: list[tuple[Prepared, Entry]] = []
+    passed: list[Entry] = []
     for number, operation in operations.items():
-        head = heads.get(number)
-        if head is not None and _target(operation).version < head[1]:
+        entry, edition = entries[operation.key], operation.edition
+        held = isinstance(operation, Touch) and entry.holds(operation)
+        entry.editions.add(edition, operation.origin.topic)
+        if not entry.editions.shows(edition):
             results[number] = Applied.SUPERSEDED
+            passed.append(entry)
         elif isinstance(operation, Prepared):
-            puts.append((operation, None if head is None else head[0]))
-        elif head is not None:
-            touches.append((operation, head[0]))
+            puts.append((operation, entry))
+        elif isinstance(operation, Touch) and held:
+            touches.append((operation, entry))
+        else:
+            raise OneByOne("what is stored is not what was seen")
+    _pass(db, passed)
     _touch(db, touches)
     _put(db, puts, space)
     return results
 
 
-def clear(db: apsw.Connection, documents: Sequence[int]) -> None:
-    """Remove chunks and fields of documents from every table."""
-    ids = orjson.dumps(documents).decode()
-    chunks = "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?))"
+def clear(db: apsw.Connection, documents: Sequence[int], parts: Sequence[int] | None = None) -> int:
+    """Remove chunks and fields of documents from every table; of some parts, only these chunks.
+    Return how many chunks there were."""
+    where, bindings = "document IN (SELECT value FROM json_each(?1))", [_json(documents)]
+    if parts is not None:
+        where += " AND ordinal IN (SELECT value FROM json_each(?2))"
+        bindings.append(_json(parts))
+    chunks = f"SELECT id FROM chunks WHERE {where}"  # noqa: S608 -- constants
     for statement in (
         f"INSERT INTO removals (chunk) {chunks}",
         f"DELETE FROM passages_fts WHERE rowid IN ({chunks})",  # noqa: S608 -- constants
         f"DELETE FROM passages WHERE id IN ({chunks})",  # noqa: S608 -- constants
-        "DELETE FROM chunks WHERE document IN (SELECT value FROM json_each(?))",
-        "DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))",
+        f"DELETE FROM chunks WHERE {where}",  # noqa: S608 -- constants
     ):
-        db.execute(statement, (ids,))
+        db.execute(statement, bindings)
+    count = db.changes()
+    if parts is None:
+        ids = _json(documents)
+        db.execute("DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))", (ids,))
+    return count
 
 
-def _target(operation: Operation) -> Any:
-    return operation.put.document if isinstance(operation, Prepared) else operation
+def _pass(db: apsw.Connection, entries: Iterable[Entry]) -> None:
+    rows: list[Any] = []
+    for entry in entries:
+        shown = [(one.part, one.version) for one in entry.editions.shown]
+        if entry.id is None or shown != [(WHOLE, entry.version)]:
+            raise OneByOne("it changes what is shown")
+        rows.append([entry.id, entry.editions.dumps()])
+    if rows:
+        db.execute(
+            "UPDATE documents SET editions = j.value ->> 1 FROM json_each(?) j"
+            " WHERE documents.id = j.value ->> 0",
+            (_json(rows),),
+        )
 
 
-def _heads(db: apsw.Connection, keys: Mapping[int, DocumentKey]) -> dict[int, Head]:
-    wanted = [[number, key.collection, key.id] for number, key in keys.items()]
-    found = db.execute(
-        "SELECT json_group_array(json_array(j.value ->> 0, d.id, d.version)) FROM json_each(?) j"
-        " CROSS JOIN documents d ON d.collection = j.value ->> 1 AND d.key = j.value ->> 2",
-        (_json(wanted),),
-    ).get
-    return {number: (id, Version.parse(text)) for number, id, text in orjson.loads(found)}
-
-
-def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, int]]) -> None:
+def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, Entry]]) -> None:
     bare: list[Any] = []
     moved: list[Any] = []
-    for touch, row in touches:
-        version, origin = str(touch.version), touch.origin
-        if origin is None:
-            bare.append([row, version])
+    for touch, entry in touches:
+        row = [entry.id, str(touch.edition.version), entry.editions.dumps()]
+        origin = touch.origin
+        if not touch.moves:
+            bare.append(row)
         else:
             place = [origin.topic, origin.partition, origin.offset, touch.batch_id]
-            moved.append([row, version, *place])
+            moved.append([*row, *place])
     if bare:
         db.execute(
-            "UPDATE documents SET version = j.value ->> 1 FROM json_each(?) j"
-            " WHERE documents.id = j.value ->> 0",
+            "UPDATE documents SET version = j.value ->> 1, editions = j.value ->> 2"
+            " FROM json_each(?) j WHERE documents.id = j.value ->> 0",
             (_json(bare),),
         )
     if moved:
         db.execute(
-            "UPDATE documents SET version = j.value ->> 1, topic = j.value ->> 2,"
-            ' "partition" = j.value ->> 3, "offset" = j.value ->> 4, batch_id = j.value ->> 5'
-            " FROM json_each(?) j WHERE documents.id = j.value ->> 0",
+            "UPDATE documents SET version = j.value ->> 1, editions = j.value ->> 2,"
+            ' topic = j.value ->> 3, "partition" = j.value ->> 4, "offset" = j.value ->> 5,'
+            " batch_id = j.value ->> 6 FROM json_each(?) j WHERE documents.id = j.value ->> 0",
             (_json(moved),),
         )
 
 
-def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space: Space) -> None:
+def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, Entry]], space: Space) -> None:
     if not puts:
         return
     # First, as a model whose dimension changed is refused while others' chunks are there.
     wanted = {prepared.space for prepared, _ in puts if prepared.put.chunks}
     ids = {where: space(*where) for where in sorted(wanted)}
-    old = [row for _, row in puts if row is not None]
+    old = [entry.id for _, entry in puts if entry.id is not None]
     if old:
         clear(db, old)
     next_row = int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM documents").get)
@@ -124,7 +142,8 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
     heads: list[Any] = []
     fields: list[Any] = []
     spaces: dict[tuple[str, int], list[tuple[Prepared, int]]] = {}
-    for prepared, row in puts:
+    for prepared, entry in puts:
+        row = entry.id
         if row is None:
             row, next_row = next_row, next_row + 1
         put, document = prepared.put, prepared.put.document
@@ -134,13 +153,13 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, int | None]], space
                 *(row, document.key.collection, document.key.id, version, version),
                 *(put.content_hash, len(put.chunks), 0, document.origin.topic),
                 *(document.origin.partition, document.origin.offset, document.batch_id, now),
-                *(document.source, put.model, prepared.metadata),
+                *(document.source, put.model, prepared.metadata, entry.editions.dumps()),
             ]
         )
         fields += [[*field, row] for field in prepared.fields]
         if put.chunks:
             spaces.setdefault(prepared.space, []).append((prepared, row))
-    columns = ", ".join(f"value ->> {number}" for number in range(16))
+    columns = ", ".join(f"value ->> {number}" for number in range(17))
     db.execute(
         f"INSERT OR REPLACE INTO documents SELECT {columns} FROM json_each(?)",  # noqa: S608
         (_json(heads),),

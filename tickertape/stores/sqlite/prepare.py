@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tickertape import terms
-from tickertape.documents import Put, StoredChunk, Vectors
+from tickertape.documents import DocumentKey, Put, StoredChunk, Vectors
+from tickertape.editions import Edition
 from tickertape.errors import InvalidRecord
 from tickertape.stores.sqlite import values
+from tickertape.versions import Origin
 
 TITLE = ("title", "company")
 
@@ -26,6 +28,21 @@ class Prepared:
     metadata: str
     fields: Sequence[tuple[str, str]]
     title: str
+
+    @property
+    def key(self) -> DocumentKey:
+        """The document's."""
+        return self.put.key
+
+    @property
+    def edition(self) -> Edition:
+        """The event's."""
+        return self.put.edition
+
+    @property
+    def origin(self) -> Origin:
+        """The document's."""
+        return self.put.origin
 
     @property
     def space(self) -> tuple[str, int]:

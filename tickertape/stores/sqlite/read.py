@@ -5,29 +5,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import apsw
 import numpy as np
-import orjson
 
-from tickertape.documents import (
-    DocumentKey,
-    Head,
-    Origin,
-    StoredChunk,
-    StoredSummary,
-    Version,
-)
+from tickertape.documents import DocumentKey, Head, StoredChunk, StoredSummary
+from tickertape.editions import Deletes, Editions
 from tickertape.stores.base import Counts, StoredDocument
-from tickertape.stores.sqlite import values
+from tickertape.stores.sqlite import ledger, values
 from tickertape.stores.sqlite.signbits import Ids
+from tickertape.versions import Origin, Version, read_version
 
 HEAD = (
     "id, collection, key, version, content_version, content_hash, chunk_count, deleted,"
-    ' topic, "partition", "offset", batch_id, updated_at'
+    ' topic, "partition", "offset", batch_id, updated_at, editions'
 )
 
 
@@ -65,23 +59,30 @@ def probe(db: apsw.Connection) -> None:
 
 
 def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
-    """Return the heads there are."""
-    rows: Iterable[Sequence[Any]]
-    try:
-        rows = _together(db, keys)
-    except (apsw.SQLError, TypeError):  # a text that JSON cannot carry
-        sql = f"SELECT {HEAD} FROM documents WHERE collection = ? AND key = ?"
-        rows = db.executemany(sql, map(_key, keys))
-    return {head.key: head for head in map(_head, rows)}
+    """Return the heads there are, those too of which only a delete is known."""
+    deletes = ledger.deletes_of(db, {key.id for key in keys})
+    found = {head.key: head for head in (_head(r, deletes) for r in ledger.rows(db, HEAD, keys))}
+    for key in keys if deletes else ():
+        said = ledger.of(deletes, key)
+        if key not in found and said:
+            found[key] = _gone(key, said)
+    return found
 
 
-def written_by(db: apsw.Connection, topic: str, id: str) -> list[DocumentKey]:
-    """Return the documents of this id whose head comes from the topic."""
-    rows = db.execute(
-        "SELECT collection FROM documents WHERE key = ? AND topic = ? ORDER BY collection",
-        (values.bind(id), values.bind(topic)),
-    )
-    return [DocumentKey(values.unbind(collection), id) for (collection,) in rows]
+def _gone(key: DocumentKey, deletes: Mapping[str, Deletes]) -> Head:
+    version = max(v for said in deletes.values() if (v := said.version) is not None)
+    editions = Editions(deletes=deletes)
+    return Head(key, version, version, "", 0, True, version.stamp.place, editions=editions)
+
+
+def missing(db: apsw.Connection, id: str) -> list[tuple[DocumentKey, Version]]:
+    """Return the editions of this id that are shown and whose text is not stored."""
+    with snapshot(db):
+        return [
+            (key, edition.version)
+            for key, entry in ledger.of_id(db, id).items()
+            for edition in ledger.missing(db, entry)
+        ]
 
 
 def document(db: apsw.Connection, id: str, collection: str | None) -> list[StoredDocument]:
@@ -92,9 +93,10 @@ def document(db: apsw.Connection, id: str, collection: str | None) -> list[Store
     bindings = tuple(values.bind(part) for part in (id, collection) if part is not None)
     with snapshot(db):
         rows: list[Any] = db.execute(f"{sql} ORDER BY collection", bindings).fetchall()
+        deletes = ledger.deletes_of(db, [id])
         return [
             StoredDocument(
-                head=_head(row[:-3]),
+                head=_head(row[:-3], deletes),
                 metadata=values.load(row[-1]),
                 source=values.unbind(row[-3]),
                 model=values.unbind(row[-2]),
@@ -124,24 +126,13 @@ def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[Document
     found = [
         StoredSummary(
             key=DocumentKey(values.unbind(collection), values.unbind(id)),
-            version=Version.parse(version),
+            version=read_version(version, Origin("", 0, 0)),
             content_hash=content_hash,
             result=values.load(result),
         )
         for collection, id, version, content_hash, result in db.executemany(sql, map(_key, keys))
     ]
     return {summary.key: summary for summary in found}
-
-
-def _together(db: apsw.Connection, keys: Sequence[DocumentKey]) -> list[list[Any]]:
-    """Heads by one statement and as one value: a row each would hold the interpreter."""
-    found = db.execute(
-        f"SELECT json_group_array(json_array({HEAD})) FROM documents WHERE (collection, key) IN"
-        " (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
-        (orjson.dumps([[key.collection, key.id] for key in keys]).decode(),),
-    ).get
-    rows: list[list[Any]] = orjson.loads(found)
-    return rows
 
 
 def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
@@ -163,17 +154,20 @@ def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
     ]
 
 
-def _head(row: Sequence[Any]) -> Head:
+def _head(row: Sequence[Any], deletes: ledger.IdDeletes) -> Head:
+    key = DocumentKey(values.unbind(row[1]), values.unbind(row[2]))
+    origin = Origin(values.unbind(row[8]), row[9], row[10])
     return Head(
-        key=DocumentKey(values.unbind(row[1]), values.unbind(row[2])),
-        version=Version.parse(row[3]),
-        content_version=Version.parse(row[4]),
+        key=key,
+        version=read_version(row[3], origin),
+        content_version=read_version(row[4], origin),
         content_hash=row[5],
         chunk_count=row[6],
         deleted=bool(row[7]),
-        origin=Origin(values.unbind(row[8]), row[9], row[10]),
+        origin=origin,
         batch_id=values.unbind(row[11]),
         updated_at=row[12],
+        editions=ledger.editions(row[13], row[3], origin, ledger.of(deletes, key)),
     )
 
 

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import apsw
 
-from tickertape.stores.sqlite import bm25, reindex
+from tickertape.stores.sqlite import bm25, reindex, relearn
 
-VERSION = 2  # PRAGMA user_version
+VERSION = 3  # PRAGMA user_version
 # What brings a file of this version to the next one, in a transaction with all the others
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
     1: reindex.words,  # words were cut otherwise: accents, ligatures, AT&T, ON, Chinese
+    2: relearn.editions,  # which event is newer went by one version a document
 }
 MIGRATION_SECONDS = 1800.0  # another worker may be at it: a million passages take some minutes
 MIGRATION_STEP_SECONDS = 0.5
 
-DDL = """
--- The heads. Versions are text ("number.offset"): a producer's own version may be any integer.
+DDL = f"""
+-- The heads. Versions are text (`tickertape.versions`): a producer's number may be any integer.
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY,
     collection TEXT NOT NULL,
@@ -43,12 +44,14 @@ CREATE TABLE documents (
     source TEXT,
     model TEXT,
     metadata TEXT NOT NULL,
+    editions TEXT NOT NULL DEFAULT '', -- `Editions`, less the deletes
     UNIQUE (collection, key)
 );
-CREATE INDEX documents_key ON documents (key, topic);
+CREATE INDEX documents_key ON documents (key);
 CREATE INDEX documents_counts ON documents (deleted, collection, chunk_count);
 CREATE INDEX documents_expiry ON documents (updated_at) WHERE deleted;
 
+{relearn.DELETES}
 -- Metadata leaf by leaf (see `values.leaves`): what filters look up.
 CREATE TABLE fields (
     name TEXT NOT NULL,

@@ -11,6 +11,7 @@ from tickertape.stores.base import Counts, Hit, Query, StoredDocument
 from tickertape.stores.sqlite import read, write
 from tickertape.stores.sqlite.query import Searcher, hits
 from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
+from tickertape.versions import Version
 
 FILE = "tickertape.db"
 
@@ -62,9 +63,9 @@ class SqliteStore:
         """Do the operations in order, in one transaction; one result each."""
         return await self._open().write(write.apply, operations) if operations else []
 
-    async def written_by(self, topic: str, id: str) -> list[DocumentKey]:
-        """Return the documents of this id that records of the topic wrote."""
-        return await self._open().read(read.written_by, topic, id)
+    async def missing(self, id: str) -> list[tuple[DocumentKey, Version]]:
+        """Return the events of this id that are shown and whose text is not stored."""
+        return await self._open().read(read.missing, id)
 
     async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
         """Return what is stored under the id, one entry a collection."""
@@ -87,7 +88,7 @@ class SqliteStore:
         return await self._open().read(read.count, collection)
 
     async def expire(self, deleted_before: float) -> int:
-        """Forget heads deleted before this time (epoch seconds)."""
+        """Forget deletes, and heads of documents without a text, of before this time."""
         return await self._open().write(write.expire, deleted_before)
 
     async def summaries(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:

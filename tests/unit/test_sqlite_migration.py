@@ -1,0 +1,98 @@
+"""A database that an earlier Tickertape wrote is opened, and what it remembers still holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tests.contract.store_kit import TOPIC, delete, key, keyword, numbered, put
+from tickertape.documents import Applied
+from tickertape.settings import Settings
+from tickertape.stores.sqlite import SqliteStore, reindex, schema
+from tickertape.stores.sqlite.store import FILE
+from tickertape.versions import Stamp, Version
+
+NOW = 1_764_000_000_000  # ms
+
+
+def ddl_1() -> str:
+    """The tables as version 1 had them."""
+    text = schema.DDL
+    start, end = text.index("-- What topics deleted"), text.index("-- Metadata leaf by leaf")
+    text = text[:start] + text[end:]
+    text = text.replace(
+        "    editions TEXT NOT NULL DEFAULT '', -- `Editions`, less the deletes\n", ""
+    )
+    return text.replace(
+        "documents_key ON documents (key);", "documents_key ON documents (key, topic);"
+    )
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[apsw.Connection]:
+    db = apsw.Connection(str(tmp_path / FILE))
+    db.execute(ddl_1())
+    reindex.create(db)
+    db.pragma("user_version", 1)
+    yield db
+    db.close()
+
+
+def row(
+    db: apsw.Connection, id: str, version: str, *, deleted: bool = False, offset: int = 7
+) -> None:
+    values: tuple[Any, ...] = (
+        *("news", id, version, version, "" if deleted else "hash of 1", 0 if deleted else 1),
+        *(deleted, TOPIC, 3, 7, None, time.time(), None, None if deleted else "m@fp32", "{}"),
+    )
+    db.execute(f"INSERT INTO documents VALUES (NULL{', ?' * len(values)})", values)
+
+
+async def test_what_it_remembers_holds(old: apsw.Connection, tmp_path: Path) -> None:
+    row(old, "stamped", f"{NOW}.7")
+    row(old, "numbered", "5.7")
+    row(old, "micro", f"{NOW * 1000}.7")
+    row(old, "gone", f"{NOW}.7", deleted=True)
+    row(old, "gone-by-number", "9.7", deleted=True)
+    old.close()
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    await store.start()
+    try:
+        found = {k.id: h for k, h in (await store.heads([key(n) for n in NAMES])).items()}
+        assert found["stamped"].version == Version((), Stamp(NOW, 7, 3, TOPIC))
+        assert found["numbered"].version.numbers == (5,)
+        assert found["micro"].version.numbers == (NOW * 1000,)
+        assert {id for id, head in found.items() if head.deleted} == {"gone", "gone-by-number"}
+
+        def at(ms: int, *numbers: int) -> Version:
+            return Version(numbers, Stamp(ms, ms % 10_000, 0, TOPIC))
+
+        late = [put(id, "late", at=at(NOW - 5000)) for id in NAMES if "number" not in id]
+        assert await store.apply(late) == [Applied.SUPERSEDED] * len(late)
+        assert await store.apply([put("numbered", "late", at=numbered(4, NOW))]) == [
+            Applied.SUPERSEDED
+        ]
+        later = int(time.time() * 1000) + 5000
+        assert await store.apply([delete("micro", at(later), None)]) == [Applied.APPLIED]
+        new = [put(id, f"new {id}", at=at(later + 1, 10)) for id in NAMES]
+        assert await store.apply(new) == [Applied.APPLIED] * len(new)
+        assert len(await keyword(store, "new")) == len(NAMES)
+    finally:
+        await store.stop()
+
+
+NAMES = ("stamped", "numbered", "micro", "gone", "gone-by-number")
+
+
+async def test_a_database_of_a_later_version_is_refused(
+    old: apsw.Connection, tmp_path: Path
+) -> None:
+    old.pragma("user_version", schema.VERSION + 1)
+    old.close()
+    with pytest.raises(Exception, match=f"its schema is {schema.VERSION + 1}"):
+        await SqliteStore(Settings(data_dir=tmp_path)).start()
