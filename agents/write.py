@@ -20,8 +20,6 @@ from tickertape.pipeline import Embedded, Item, Removal
 from tickertape.services import Services
 from tickertape.settings import Settings
 
-EXTERNAL = "external"  # the model of a vector whose maker gave no name
-
 
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
     """Return the flows: vectors (of other embedders), updates."""
@@ -58,7 +56,7 @@ def read_embedding(record: Record, limits: Limits) -> Item:
     found = Embedding.decode(record, limits)
     document = found.to_document(record)
     vector = np.asarray(found.embedding, np.float32)
-    model = found.model_name or EXTERNAL
+    model = found.model_name or unnamed(len(vector))
     return Embedded(document, vector, model, found.chunk, found.chunk_count)
 
 
@@ -79,8 +77,16 @@ def read_update(record: Record, limits: Limits) -> Item:
             document.batch_id,
         )
     model = document.metadata.get("model_name")
-    name = model if isinstance(model, str) and model else EXTERNAL
+    name = model if isinstance(model, str) and model else unnamed(len(found.vector))
     return Embedded(document, np.asarray(found.vector, np.float32), name)
+
+
+def unnamed(dimension: int) -> str:
+    """Return the model of a vector whose maker gave no name.
+
+    One for each size: a vector of three numbers must not refuse those of 384 that come after it.
+    """
+    return f"external-{dimension}"
 
 
 async def write(

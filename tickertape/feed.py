@@ -6,6 +6,7 @@ where, and the next one is read.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -33,6 +34,16 @@ TEXTS = (".txt", ".md", ".text", ".markdown")
 TEXT_FIELDS = ("text", "content", "body", "sentences", "paragraphs")  # where a text is looked for
 ID_FIELDS = ("id", "document_id")
 _AT_ONCE = 1 << 16
+_HEAD_BYTES = 1 << 10
+# Texts by themselves, but their tags and commas are not what they say
+PAGES = (".html", ".htm", ".xhtml", ".xml")
+TABLES = (".csv", ".tsv")
+MARKS = (  # the longer first: one begins with the other
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +65,14 @@ class FeedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What could not be read, and why. Never the content itself."""
+    """What could not be read, and why. Never the content itself.
+
+    ``passed``: a file of a kind that is not read, in a folder of others. It is no mistake.
+    """
 
     where: str
     reason: str
+    passed: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
@@ -69,7 +84,9 @@ def read(paths: Iterable[str], shape: Shape | None = None) -> Iterator[FeedDocum
     .jsonl, .ndjson: an object a line. .json: the same, or one object, or an array of them.
     .txt, .md: a file is a document, whose id is its name, in a folder given that folder's name
     and the path within. Each may end in .gz. A folder is read with all below it, in the order of
-    names, without hidden files. A file of another kind is read as a text where it is one.
+    names, without hidden files; what is of another kind there is passed over, and named. A file of
+    another kind that is given itself is read as a text where it is one: a page or a table is none.
+    UTF-16 and UTF-32 are known by their byte order mark.
     A document without an id gets one made of its content. A text may be an array of strings.
     """
     shape = shape or Shape()
@@ -84,6 +101,9 @@ def read(paths: Iterable[str], shape: Shape | None = None) -> Iterator[FeedDocum
             continue
         found = False
         for inner in _below(path):
+            if _kind(inner) not in LINES + TEXTS:
+                yield Skipped(str(inner), f"passed over: {_not_read(_kind(inner))}", passed=True)
+                continue
             found = True
             name = f"{path.resolve().name}/{inner.relative_to(path).as_posix()}"
             yield from _file(inner, name, shape, taken)
@@ -125,13 +145,17 @@ def _below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and _kind(Path(name)) in LINES + TEXTS:
+            if not name.startswith("."):
                 yield Path(parent, name)
 
 
 def _kind(path: Path) -> str:
     """The suffix that says how to read it, without .gz."""
     return Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
+
+
+def _not_read(kind: str) -> str:
+    return f"{kind or 'a file without a suffix'} is none of {', '.join(LINES + TEXTS)}"
 
 
 def _file(
@@ -141,6 +165,8 @@ def _file(
         with _open(path) as stream:
             if _kind(path) in LINES:
                 yield from _lines(stream, str(path), shape, whole=_kind(path) == ".json")
+            elif _kind(path) in PAGES + TABLES:
+                yield Skipped(str(path), _not_read(_kind(path)))
             else:
                 yield _text(stream, str(path), name.removesuffix(".gz"), shape, taken)
     except (OSError, EOFError, zlib.error) as error:
@@ -149,13 +175,50 @@ def _file(
 
 
 def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    opened = gzip.open if path.suffix == ".gz" else open
+    return _as_utf8(cast(io.BufferedReader, opened(path, "rb")))
+
+
+def _as_utf8(stream: io.BufferedReader) -> IO[bytes]:
+    """What begins with the byte order mark of another Unicode form, as UTF-8 read on the way."""
+    head = stream.peek(4)[:4]
+    form = next((name for mark, name in MARKS if head.startswith(mark)), None)
+    return stream if form is None else io.BufferedReader(_Recoded(stream, form))
+
+
+class _Recoded(io.RawIOBase):
+    """A stream in UTF-8 of one in another encoding; what is broken in it is U+FFFD."""
+
+    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        ends = False
+        while not self._rest and not ends:
+            data = self._stream.read(_AT_ONCE)
+            ends = not data
+            self._rest = self._decoder.decode(data, final=ends).encode("utf-8", "replace")
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _stdin(shape: Shape) -> Iterator[FeedDocument | Skipped]:
     """JSON lines where the first character that is not blank opens an object, else one text."""
     raw: Any = sys.stdin.buffer
     stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+    recoded = _as_utf8(stream)
+    stream = recoded if isinstance(recoded, io.BufferedReader) else io.BufferedReader(recoded)
     while stream.peek(1)[:1].isspace():
         stream.read(1)
     if stream.peek(1)[:1] == b"{":
@@ -170,8 +233,8 @@ def _text(
     data = stream.read(RECORD_BYTES_MAX + 1)
     if len(data) > RECORD_BYTES_MAX:
         return Skipped(where, f"over {RECORD_BYTES_MAX} bytes")
-    if b"\0" in data:
-        return Skipped(where, "not a text; PDF, HTML and CSV are read by `ingest`")
+    if (what := _no_text(data)) is not None:
+        return Skipped(where, f"{what}: `send` takes texts and JSON")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -183,6 +246,16 @@ def _text(
     about = {"title": Path(name).name, "source": name} if name else {}
     id = name or content_id(data)
     return FeedDocument(id, {shape.id: id, shape.text or "text": text, **about}, where)
+
+
+def _no_text(data: bytes) -> str | None:
+    """Say what it is that has been called a text; None where it may be one."""
+    if data.startswith(b"%PDF"):
+        return "a PDF"
+    if b"\0" in data:
+        return "not a text, or one in UTF-16 without its byte order mark"
+    head = data[:_HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return "a web page" if head.startswith((b"<!doctype html", b"<html", b"<?xml")) else None
 
 
 def _lines(

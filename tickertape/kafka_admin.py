@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 
 from tickertape import topics
 from tickertape.errors import BrokerError
@@ -177,6 +177,23 @@ async def wait_for_groups(bootstrap: str, group: str) -> None:
                     return
                 except KafkaError:
                     await asyncio.sleep(POLL_SECONDS)
+
+
+async def workers(bootstrap: str, group: str) -> int:
+    """Return how many workers are in the group now.
+
+    Raises:
+        BrokerError: no broker answers.
+    """
+    async with _admin(bootstrap) as admin:
+        try:
+            (answer,) = await admin.describe_consumer_groups([group])
+            (_, _, _, _, _, members, *_) = answer.groups[0]
+        except GroupCoordinatorNotAvailableError:
+            return 0  # a broker that has had no group yet
+        except KafkaError as error:
+            raise BrokerError(f"{group} cannot be asked for: {type(error).__name__}") from error
+    return len(members)
 
 
 def _count(topic: Topic, found: Mapping[str, int]) -> int:

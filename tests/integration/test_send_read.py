@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import threading
 
 import orjson
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from testkit.broker import topic_settings
 from tickertape import settings as settings_module
-from tickertape.cli import read, send
+from tickertape.cli import batches, read, send
 from tickertape.encode import batch_status
 
 
@@ -31,6 +32,19 @@ def run(settings):
         module = {"send": send, "read": read}[name]
         (command,) = module.commands(lambda: settings)
         result = CliRunner().invoke(command, arguments, input=input)
+        assert result.exit_code == exit_code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def batches_run(settings):
+    """Run `batches ...`."""
+
+    def call(*arguments, exit_code=0):
+        (group,) = batches.commands(lambda: settings)
+        result = CliRunner().invoke(group, arguments)
         assert result.exit_code == exit_code, result.output
         return result
 
@@ -73,12 +87,14 @@ def test_samples(run):
 def test_files_are_counted_as_they_are_read(run, tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text("a text")
+    (tmp_path / "docs" / "b.pdf").write_text("%PDF")
     lines = b'{"id": 1, "text": "a"}\n{"id": 2, "te\n{"id": 3, "text": "c"}\n'
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines))
     arguments = ("--file", str(tmp_path / "docs"), "--file", str(tmp_path / "b.jsonl.gz"))
-    result = run("send", *arguments, "--json")
+    result = run("send", *arguments, "--json", exit_code=1)  # a line was skipped
     sent = json.loads(result.stdout)
-    assert (sent["sent"], sent["skipped"]) == (3, 1)
+    assert (sent["sent"], sent["skipped"], sent["passed_over"]) == (3, 1, 1)
+    assert f"{tmp_path / 'docs' / 'b.pdf'}: passed over" in result.stderr
     assert f"{tmp_path / 'b.jsonl.gz'}:2: not JSON" in result.stderr
     assert {r["key"] for r in records(run, "text-messages")} == {"docs/a.txt", "1", "3"}
     totals = [r["value"]["total_documents"] for r in records(run, "batch-status")]
@@ -98,7 +114,7 @@ def test_nothing_that_could_be_sent_is_a_failure(run):
 def test_a_record_that_is_too_large_is_skipped_and_named(run, tmp_path):
     large = {"id": 1, "text": "a" * (16 * 2**20 - 50)}
     (tmp_path / "a.jsonl").write_text(json.dumps(large) + '\n{"id": 2, "text": "b"}\n')
-    result = run("send", "--file", str(tmp_path / "a.jsonl"))
+    result = run("send", "--file", str(tmp_path / "a.jsonl"), "--skip-bad")
     assert f"{tmp_path / 'a.jsonl'}:1: " in result.stderr
     assert [r["key"] for r in records(run, "text-messages")] == ["2"]
 
@@ -188,6 +204,30 @@ def test_a_failed_batch_is_exit_1_with_its_reason(run, owner):
     result = run("send", "--count", "3", "--wait", exit_code=1)
     assert "failed: 2 done (0 unchanged), 1 dead" in result.stdout
     assert "1 is dead" in result.stdout
+
+
+def test_a_batch_is_followed_in_lines_where_there_is_no_terminal(run, owner, batches_run):
+    owner(1, status="completed", done=3)
+    sent = run("send", "--count", "3", "--batch", "b", "--wait").stdout
+    followed = batches_run("watch", "b").stdout
+    for said in (sent, followed):
+        assert re.search(r"^b +completed +3/3", said, re.MULTILINE), said
+    assert "unknown batch: nothing" in batches_run("watch", "nothing", exit_code=1).stderr
+
+
+async def test_what_a_batch_waits_for_is_said(settings):
+    assert "no worker runs (queued)" in await batches._why(settings, None)
+    worker = AIOKafkaConsumer(
+        settings.topic_text_messages,
+        bootstrap_servers=settings.bootstrap,
+        group_id=settings.app_id,
+    )
+    await worker.start()
+    try:
+        state = {"status": "processing", "total_documents": None, "processed_documents": 2}
+        assert "a worker runs (processing, 2/?)" in await batches._why(settings, state)
+    finally:
+        await worker.stop()
 
 
 def test_a_second_send_adds_to_the_batch(run, owner):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from agents import summarize
-from agents.write import read_update
+from agents.write import read_embedding, read_update
+from tests.web_parts import parts
 from tickertape.decode import Limits
 from tickertape.delivery.record import Record
 from tickertape.pipeline import Removal
@@ -30,3 +32,21 @@ def test_summaries_are_held_while_their_ledger_is_down(url: str | None) -> None:
     (spec,) = summarize.specs(settings, lambda: pytest.fail("not opened"))
     assert "store:sqlite" in spec.dependencies
     assert ("llm" in spec.dependencies) == (url is not None)
+
+
+@pytest.mark.parametrize("topic", ["embeddings", "vector-updates"])
+async def test_a_vector_without_a_model_refuses_none_of_another_size(
+    tmp_path: Path, topic: str
+) -> None:
+    """One of three numbers fixed the size of all that came after it."""
+    items = []
+    for number, size in enumerate((3, 384, 3)):
+        about = {"id": f"v{number}", "text": "Revenue rose.", "embedding": [0.5] * size}
+        if topic == "vector-updates":
+            about = {"operation": "insert", "document_id": f"v{number}", "vector": [0.5] * size}
+        record = Record(topic, 0, number, b"v%d" % number, orjson.dumps(about), (), 1)
+        reader = read_embedding if topic == "embeddings" else read_update
+        items.append(reader(record, Limits(), topic))
+    async with parts(tmp_path) as services:
+        results = await services.pipeline.run(items)
+    assert [result for result in results if isinstance(result, Exception)] == []

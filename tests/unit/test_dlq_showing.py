@@ -123,3 +123,16 @@ def test_a_producers_clock_may_say_anything(stamp: str) -> None:
     headers = tuple(text_headers({"kafka_dlt-original-timestamp": stamp}))
     for shown in both(letter(b"{}", headers=headers)):
         assert shown
+
+
+def test_a_vector_is_short_and_times_are_times_for_people() -> None:
+    vector = [0.5] * 384
+    headers = text_headers({"kafka_dlt-original-timestamp": 1764105000000, "size": 1764105000000})
+    full = showing.full(
+        letter(orjson.dumps({"id": "d", "embedding": vector}), headers=headers), State.OPEN
+    )
+    page = dlq_lines.page(full)
+    assert '"embedding": "[384 numbers]"' in page
+    assert "kafka_dlt-original-timestamp: 2025-11-25T21:10:00+00:00 (1764105000000)" in page
+    assert "size: 1764105000000" in page
+    assert full["payload"]["value"]["embedding"] == vector  # a program gets all of it

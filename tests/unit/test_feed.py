@@ -118,7 +118,24 @@ class TestTexts:
             write(tmp_path, f"docs/{name}", '{"id": "line", "text": "l"}')
         write(tmp_path, "docs/picture.png", b"\x89PNG\0")
         found = list(read([str(tmp_path / "docs")]))
-        assert [e.id for e in found] == ["docs/a.txt", "line", "docs/b/z.txt", "docs/b/a/n.md"]
+        documents = [e.id for e in found if isinstance(e, FeedDocument)]
+        assert documents == ["docs/a.txt", "line", "docs/b/z.txt", "docs/b/a/n.md"]
+        (passed,) = [e for e in found if isinstance(e, Skipped)]
+        assert passed.passed
+        assert str(passed).startswith(f"{tmp_path / 'docs/picture.png'}: passed over: .png is none")
+
+    def test_what_is_passed_over_is_named_and_no_mistake(self, tmp_path):
+        for name in ("a.pdf", "b.htm", "c.csv", "LICENSE"):
+            write(tmp_path, f"docs/{name}", "x")
+        *passed, nothing = read([str(tmp_path / "docs")])
+        assert [p.where.rpartition("/")[2] for p in passed] == [
+            "LICENSE",
+            "a.pdf",
+            "b.htm",
+            "c.csv",
+        ]
+        assert all(p.passed for p in passed)
+        assert not nothing.passed
 
     def test_ids_do_not_depend_on_how_the_folder_is_named(self, tmp_path, monkeypatch):
         write(tmp_path, "docs/a.txt", "a")
@@ -133,6 +150,22 @@ class TestTexts:
         assert isinstance(second, Skipped)
         assert "a.txt" in second.reason
 
+    @pytest.mark.parametrize("form", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+    @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl", "a.json"])
+    def test_other_forms_of_unicode_by_their_mark(self, tmp_path, form, name):
+        text = "Tamsin Ore plc \u2013 half year \U0001f4c8. " * 5000
+        data = text if ".txt" in name else "\r\n".join([json.dumps({"id": 1, "text": text})] * 2)
+        marked = data if form in ("utf-16", "utf-32") else f"\ufeff{data}"
+        found = list(read([write(tmp_path, name, marked.encode(form))]))
+        assert {e.payload["text"] for e in found} == {text}
+        assert len(found) == (1 if ".txt" in name else 2)
+
+    def test_a_page_on_stdin_is_not_sent(self, monkeypatch):
+        page = io.BytesIO(b"<!doctype html><title>Results</title><p>Revenue rose.")
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(page)))
+        (problem,) = read(["-"])
+        assert "a web page" in problem.reason
+
     def test_windows_text(self, tmp_path):
         (found,) = read([write(tmp_path, "a.txt", "5 € • net".encode("cp1252"))])
         assert found.payload["text"] == "5 € • net"
@@ -141,7 +174,14 @@ class TestTexts:
         ("name", "data", "reason"),
         [
             ("a.txt", b" \n", "empty"),
-            ("a.pdf", b"%PDF\0\1", "ingest"),
+            ("a.pdf", b"%PDF\0\1", "a PDF"),
+            ("a.txt", b"%PDF-1.7 with no NUL in its head", "a PDF"),
+            ("a.dat", b"\0\1\2", "not a text"),
+            ("a.html", b"<p>Revenue rose.</p>", ".html is none of"),
+            ("a.htm.gz", b"<p>Revenue rose.</p>", ".htm is none of"),
+            ("a.csv", b"id,text\n1,a\n", ".csv is none of"),
+            ("a.txt", b"\n <!DOCTYPE html><p>Revenue rose.</p>", "a web page"),
+            ("a", b"\xef\xbb\xbf<HTML><body>Revenue rose.", "a web page"),
             ("a.jsonl.gz", None, "cannot be read"),
             ("missing.txt", ..., "cannot be read: No such file"),
         ],
@@ -151,7 +191,7 @@ class TestTexts:
         if data is None:
             path.write_bytes(gzip.compress(b'{"text": "a"}' * 9999)[:-20])
         elif data is not ...:
-            path.write_bytes(data)
+            path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
         *_, problem = read([str(path)])
         assert isinstance(problem, Skipped)
         assert reason in problem.reason

@@ -1,9 +1,15 @@
 """What `send` was asked to send, and where."""
 
+import asyncio
+import json
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
 
-from tickertape.cli import send
+from testkit.broker import free_port
+from tickertape.broker import EmbeddedBroker
+from tickertape.cli import batches, dlq, read, send, topics
 from tickertape.cli.send import _entries, _where
 from tickertape.feed import Shape, content_id
 from tickertape.settings import Settings
@@ -86,3 +92,62 @@ def test_an_unreachable_broker_is_one_line_and_exit_1():
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
     assert "127.0.0.1:1" in result.output
+
+
+def test_nothing_to_send_leaves_no_batch_and_needs_no_broker(tmp_path):
+    """The broker of these settings is not there."""
+    (tmp_path / "a.jsonl").write_text("{nope\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "b.pdf").write_text("%PDF")
+    paths = ("--file", str(tmp_path / "a.jsonl"), "--file", str(tmp_path / "docs"))
+    (command,) = send.commands(lambda: SETTINGS)
+    result = CliRunner().invoke(command, [*paths, "--json", "--skip-bad"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["sent"], found["skipped"], found["passed_over"]) == (0, 2, 1)
+    assert found["batch_id"] is None
+    assert "a.jsonl:1: not JSON" in result.stderr
+    assert "b.pdf: passed over" in result.stderr
+    said = CliRunner().invoke(command, paths)
+    assert "nothing was sent, and there is no batch" in said.stdout
+    assert "passed over 1 of other kinds" in said.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["read", "text-messages"],
+        ["batches", "list"],
+        ["batches", "watch", "b"],
+        ["dlq", "list"],
+        ["dlq", "replay", "--all", "--dry-run"],
+        ["topics", "check"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_reads_starts_no_broker(tmp_path, monkeypatch, arguments):
+    monkeypatch.setattr(EmbeddedBroker, "start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(EmbeddedBroker, "join", lambda *_: pytest.fail("started"))
+    settings = Settings(brokers=None, data_dir=tmp_path, broker_port=free_port())
+    groups = [topics.commands(lambda: settings), *batches.commands(lambda: settings)]
+    groups += [*read.commands(lambda: settings), *dlq.commands(lambda: settings)]
+    command = {group.name: group for group in groups}[arguments[0]]
+    result = CliRunner().invoke(command, arguments[1:])
+    assert result.exit_code == 1
+    assert "no broker runs at" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+async def test_what_a_batch_waits_for_is_said_again_and_again(monkeypatch, capsys):
+    monkeypatch.setattr(batches, "WAIT_SECONDS", 0.0)
+    asked = asyncio.Event()
+
+    async def workers(*_):
+        if capsys.readouterr().err.count("no worker runs"):
+            asked.set()
+        return 0
+
+    monkeypatch.setattr("tickertape.kafka_admin.workers", workers)
+    reader = SimpleNamespace(get=lambda _: None)
+    async with batches.said_while_waiting(SETTINGS, reader, "b"):
+        await asked.wait()

@@ -254,6 +254,29 @@ def using(settings: Settings, say: Say = silent) -> Iterator[str]:
         broker.leave()
 
 
+@contextmanager
+def reading(settings: Settings) -> Iterator[str]:
+    """Yield where Kafka is, for a command that changes nothing: it starts no broker.
+
+    Raises:
+        BrokerError: the embedded one does not run.
+    """
+    if settings.embedded_broker:
+        broker = EmbeddedBroker(settings.data_dir, settings.broker_port)
+        status = broker.status()
+        if status.state == "foreign":
+            raise BrokerError(
+                f"port {settings.broker_port} is taken by another server: set KAFKA_BROKERS to use "
+                "it, or TICKERTAPE_BROKER_PORT to another port"
+            )
+        if status.state not in {"running", "starting"}:
+            raise BrokerError(
+                f"no broker runs at {broker.bootstrap}, so nothing can be read: a worker starts "
+                "it, or: faust -A app broker start; KAFKA_BROKERS names another"
+            )
+    yield settings.bootstrap
+
+
 def _who(port: int) -> probe.Listener | None:
     """Who listens there. One that dies at this moment takes connections and closes them, so
     one that does not speak Kafka is asked again for a while."""

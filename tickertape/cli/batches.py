@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tickertape import kafka_admin
 from tickertape.batches import OUTCOMES, BatchReader
-from tickertape.broker import using
+from tickertape.broker import reading
 from tickertape.cli.failure import one_line
 from tickertape.errors import BrokerError
 from tickertape.settings import Settings
 
 READ_SECONDS_MAX = 30.0
+WAIT_SECONDS = 5.0  # that nothing moves, before it is said why
 T = TypeVar("T")
 
 
@@ -68,10 +72,15 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     def watch(context: click.Context, batch_id: str, as_json: bool) -> None:
         """Follow a batch until it is completed or failed."""
 
-        async def ask(reader: BatchReader) -> str:
-            return await follow(reader, batch_id, _echo if as_json else None)
+        settings = load_settings()
 
-        context.exit(0 if _ask(load_settings(), ask) == "completed" else 1)
+        async def ask(reader: BatchReader) -> str:
+            if reader.get(batch_id) is None:
+                raise click.ClickException(f"unknown batch: {batch_id}")
+            async with said_while_waiting(settings, reader, batch_id):
+                return await follow(reader, batch_id, _echo if as_json else None)
+
+        context.exit(0 if _ask(settings, ask) == "completed" else 1)
 
     return [batches]
 
@@ -79,7 +88,12 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
 async def follow(
     reader: BatchReader, batch_id: str, each: Callable[[dict[str, Any]], None] | None = None
 ) -> str:
-    """Show a batch as it moves, as a bar or by ``each``; return its last status."""
+    """Show a batch as it moves; return its last status.
+
+    By ``each``, else as a bar on a terminal, and a line a change into anything else.
+    """
+    if each is None and not sys.stdout.isatty():
+        each = _print
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -119,12 +133,56 @@ def _ask(settings: Settings, ask: Callable[[BatchReader], Awaitable[T]]) -> T:
         finally:
             await reader.stop()
 
-    with one_line(), using(settings, lambda message: click.echo(message, err=True)):
+    with one_line(), reading(settings):
         return asyncio.run(run(BatchReader(settings)))
+
+
+@asynccontextmanager
+async def said_while_waiting(
+    settings: Settings, reader: BatchReader, batch_id: str
+) -> AsyncIterator[None]:
+    """Say on stderr, again and again, what a batch that does not move waits for."""
+    task = asyncio.create_task(_say(settings, reader, batch_id))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _say(settings: Settings, reader: BatchReader, batch_id: str) -> None:
+    while True:
+        before = reader.get(batch_id)
+        await asyncio.sleep(WAIT_SECONDS)
+        now = reader.get(batch_id)
+        if now == before:
+            click.echo(f"waiting: {await _why(settings, now)}", err=True)
+
+
+async def _why(settings: Settings, batch: dict[str, Any] | None) -> str:
+    stands = "queued" if batch is None else _stands(batch)
+    try:
+        workers = await kafka_admin.workers(settings.bootstrap, settings.app_id)
+    except BrokerError as error:
+        return str(error)
+    if not workers:
+        return f"no worker runs ({stands}); start one: faust -A app worker"
+    runs = "a worker runs" if workers == 1 else f"{workers} workers run"
+    return f"{runs} ({stands}); what it does: faust -A app doctor"
+
+
+def _print(batch: dict[str, Any]) -> None:
+    click.echo(_line(batch))
 
 
 def _echo(batch: dict[str, Any]) -> None:
     click.echo(json.dumps(batch))
+
+
+def _stands(batch: dict[str, Any]) -> str:
+    total = batch["total_documents"]
+    done = batch["processed_documents"] or 0
+    return f"{batch['status']}, {done}/{'?' if total is None else total}"
 
 
 def _line(batch: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tickertape import kafka_admin, topics
-from tickertape.broker import using
+from tickertape.broker import reading, using
 from tickertape.cli import dlq_lines as lines
 from tickertape.cli import naming
 from tickertape.cli.dlq_options import Id, Rate, chosen, filtered, selection
@@ -116,7 +116,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         """
         if in_editor and (len(ids) != 1 or fields):
             raise click.UsageError("--edit takes one ID, and no --set")
-        with _box(load_settings) as (settings, box):
+        with _box(load_settings, changes=not dry_run) as (settings, box):
             wanted = chosen(settings, ids=ids, **options)
             change = _edit(box, ids[0]) if in_editor else _setting(fields)
             plan = Plan(dry_run, limit, rate, change)
@@ -153,7 +153,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         """
         if not (yes or dry_run):
             raise click.UsageError("--yes purges them; --dry-run says how many they are")
-        with _box(load_settings) as (settings, _):
+        with _box(load_settings, changes=not dry_run) as (settings, _):
             wanted = chosen(settings, ids=ids, **options)
 
             async def run() -> Any:
@@ -195,11 +195,13 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
 
 
 @contextmanager
-def _box(load_settings: Callable[[], Settings]) -> Iterator[tuple[Settings, DeadLetters]]:
-    """The settings, and dead letters to be read only."""
+def _box(
+    load_settings: Callable[[], Settings], *, changes: bool = False
+) -> Iterator[tuple[Settings, DeadLetters]]:
+    """The settings, and the dead letters; ``changes``: a broker is started where none runs."""
     with one_line():
         settings = load_settings()
-        with using(settings, naming.aside):
+        with using(settings, naming.aside) if changes else reading(settings):
             yield settings, DeadLetters(settings, KafkaPublisher(settings).send)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
-from tickertape.cli.showing import plain
+from tickertape.cli.showing import plain, shortened
+from tickertape.delivery import headers as h
 from tickertape.dlq.replay import Result, Totals
 from tickertape.dlq.showing import Json
+from tickertape.encode import iso
 
 REASON_CHARS = 100
+TIMES = frozenset({h.DLT_TIMESTAMP, h.RETRY_DUE, h.RETRY_FIRST})
 
 
 def line(letter: Json) -> str:
@@ -48,9 +51,7 @@ def page(letter: Json) -> str:
     }
     lines = [f"{name:12} {value}" for name, value in rows.items() if value is not None]
     lines += ["", "headers"]
-    lines += [
-        f"  {name}: {'null' if value is None else value}" for name, value in letter["headers"]
-    ]
+    lines += [f"  {name}: {_header(name, value)}" for name, value in letter["headers"]]
     if letter["stacktrace"]:
         lines += ["", "stack trace", *_set_in(letter["stacktrace"])]
     return plain("\n".join([*lines, "", *_payload(letter["payload"])]))
@@ -79,12 +80,21 @@ def totals_line(totals: Totals, dry_run: bool) -> str:
     return ", ".join(counts)
 
 
+def _header(name: str, value: str | None) -> str:
+    """A header's value; Kafka's times are milliseconds, which nobody reads."""
+    if value is None:
+        return "null"
+    if name in TIMES and value.isascii() and value.isdigit() and len(value) <= 15:
+        return f"{iso(int(value) / 1000)} ({value})"
+    return value
+
+
 def _payload(payload: Json) -> list[str]:
     match payload["encoding"]:
         case "null":
             return ["payload: none, this is a delete of the key"]
         case "json":
-            text = json.dumps(payload["value"], indent=2, ensure_ascii=False)
+            text = json.dumps(shortened(payload["value"]), indent=2, ensure_ascii=False)
             return ["payload, JSON", *_set_in(text)]
         case "text":
             return ["payload, text that is no JSON object", *_set_in(payload["value"])]

@@ -10,7 +10,7 @@ import click
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from tickertape.broker import using
+from tickertape.broker import reading
 from tickertape.cli import naming
 from tickertape.cli.failure import one_line
 from tickertape.cli.showing import Shown, as_json, pretty
@@ -58,7 +58,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
                         if left == 0:
                             return
 
-            with using(settings, naming.aside):
+            with reading(settings):
                 asyncio.run(run())
 
     return [command]

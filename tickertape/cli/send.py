@@ -7,6 +7,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import click
@@ -53,6 +54,9 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         default=None,
         help="Follow the batch to its end.  [default: --wait on a terminal]",
     )
+    @click.option(
+        "--skip-bad", is_flag=True, help="Exit with 0 also where lines were skipped, and named."
+    )
     @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
     @click.pass_context
     def command(
@@ -65,6 +69,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         key: str | None,
         force: bool,
         wait: bool | None,
+        skip_bad: bool,
         as_json: bool,
     ) -> None:
         """Send documents to Kafka, as one batch.
@@ -78,13 +83,15 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
             if key is not None and text is None:
                 raise click.UsageError("--key goes with a TEXT; records of files have ids")
             shape = SHAPES.get(kind or "", Shape())
-            entries = _entries(shape, text, paths, count, key)
+            sent = Sent()
+            entries = sent.fit(_entries(shape, text, paths, count, key))
+            first = next(entries, None)
             total = None if paths else count or 1
             plan = Plan(
                 topic,
                 shape,
                 batch or str(uuid.uuid4()),
-                entries,
+                chain([] if first is None else [first], entries),
                 total,
                 key=key,
                 joins=batch is not None,
@@ -92,10 +99,11 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
                 wait=sys.stdout.isatty() if wait is None else wait,
                 quiet=as_json,
             )
-            with using(settings, naming.aside):
-                sent = asyncio.run(send(settings, plan))
+            if first is not None:  # else there is no batch either
+                with using(settings, naming.aside):
+                    asyncio.run(send(settings, plan, sent))
         click.echo(json.dumps(_object(plan, sent)) if as_json else _summary(plan, sent))
-        context.exit(0 if sent.ok else 1)
+        context.exit(0 if sent.done and (skip_bad or not sent.skipped) else 1)
 
     return [command]
 
@@ -150,10 +158,11 @@ def _object(plan: Plan, sent: Sent) -> dict[str, Any]:
     names = ("status", "total_documents", "processed_documents", "error_message")
     counts = ("done", "unchanged", "retrying", "dead")
     return {
-        "batch_id": plan.batch_id,
+        "batch_id": plan.batch_id if sent.count else None,
         "topic": plan.topic,
         "sent": sent.count,
         "skipped": sent.skipped,
+        "passed_over": sent.passed_over,
         "id": sent.last_id if sent.count == 1 else None,
         **{name: state.get(name) for name in (*names, *counts)},
     }
@@ -163,8 +172,12 @@ def _summary(plan: Plan, sent: Sent) -> str:
     lines = [f"sent {sent.count} to {plan.topic}, batch {plan.batch_id}"]
     if sent.count == 1:
         lines[0] += f", id {sent.last_id}"
+    if not sent.count:
+        lines = ["nothing was sent, and there is no batch"]
     if sent.skipped:
         lines.append(f"skipped {sent.skipped}, named above")
+    if sent.passed_over:
+        lines.append(f"passed over {sent.passed_over} of other kinds, named above")
     if sent.state:
         state = sent.state
         lines.append(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
 from aiokafka.errors import KafkaError
 
 from tickertape import kafka_admin, values
 from tickertape.batches import BatchReader
 from tickertape.cli import naming
-from tickertape.cli.batches import follow
+from tickertape.cli.batches import follow, said_while_waiting
 from tickertape.delivery import headers as h
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Outgoing
@@ -27,7 +26,6 @@ from tickertape.settings import Settings
 WINDOW_RECORDS = 500
 WINDOW_BYTES = 4 * 2**20
 POLL_SECONDS = 0.1
-HINT_SECONDS = 15.0
 READ_SECONDS_MAX = 30.0
 
 
@@ -39,7 +37,7 @@ class Plan:
     topic: str
     shape: Shape
     batch_id: str
-    entries: Iterable[FeedDocument | Skipped]
+    entries: Iterable[FeedDocument]
     total: int | None
     key: str | None = None
     joins: bool = False
@@ -50,27 +48,44 @@ class Plan:
 
 @dataclass(slots=True)
 class Sent:
-    """What came of it. ``state`` is the batch's last status where it was followed."""
+    """What came of it. ``skipped`` could not be sent, ``passed_over`` was not meant to be.
+
+    ``state`` is the batch's last status where it was followed.
+    """
 
     count: int = 0
     skipped: int = 0
+    passed_over: int = 0
     last_id: str | None = None
     state: dict[str, Any] | None = field(default=None)
 
     @property
-    def ok(self) -> bool:
+    def done(self) -> bool:
         """Whether something was sent and, where it was followed, all of it was done."""
         return self.count > 0 and (self.state is None or self.state["status"] == "completed")
 
+    def fit(self, found: Iterable[FeedDocument | Skipped]) -> Iterator[FeedDocument]:
+        """Yield what can be sent; say and count what cannot."""
+        for one in found:
+            if isinstance(one, FeedDocument):
+                yield one
+            else:
+                self.skip(one)
 
-async def send(settings: Settings, plan: Plan) -> Sent:
-    """Send the plan's documents, each acknowledged by the broker.
+    def skip(self, problem: Skipped) -> None:
+        """Say and count what is not sent."""
+        self.skipped += not problem.passed
+        self.passed_over += problem.passed
+        naming.aside(str(problem))
+
+
+async def send(settings: Settings, plan: Plan, sent: Sent) -> None:
+    """Send the plan's documents, each acknowledged by the broker, and count them in ``sent``.
 
     Raises:
         BrokerError: the broker cannot be reached, does not have the topic, or stops answering.
     """
     await _prepare(settings, plan.topic)
-    sent = Sent()
     async with _publisher(settings) as publisher, _reader(settings, plan) as reader:
         before = _total_of(reader, plan)
         known = None if plan.total is None else before + plan.total
@@ -80,8 +95,7 @@ async def send(settings: Settings, plan: Plan) -> Sent:
         if total != known:
             await _declare(publisher, settings, plan, total)
         if plan.wait and reader is not None and sent.count:
-            sent.state = await _follow(reader, plan, total)
-    return sent
+            sent.state = await _follow(settings, reader, plan, total)
 
 
 async def _prepare(settings: Settings, topic: str) -> None:
@@ -158,9 +172,6 @@ async def _deliver(publisher: KafkaPublisher, plan: Plan, sent: Sent) -> None:
     window: list[tuple[FeedDocument, Outgoing]] = []
     size = 0
     for one in plan.entries:
-        if isinstance(one, Skipped):
-            _skip(one, sent)
-            continue
         record = _record(plan, one)
         window.append((one, record))
         size += len(record.value or b"")
@@ -193,7 +204,7 @@ async def _flush(
     verdicts = await publisher.send([record for _, record in window])
     for (one, _), error in zip(window, verdicts, strict=True):
         if isinstance(error, PermanentError):
-            _skip(Skipped(one.where, str(error)), sent)
+            sent.skip(Skipped(one.where, str(error)))
         elif error is not None:
             raise BrokerError(f"stopped after {sent.count} records: {error}")
         else:
@@ -201,28 +212,21 @@ async def _flush(
             sent.last_id = one.id
 
 
-def _skip(skipped: Skipped, sent: Sent) -> None:
-    sent.skipped += 1
-    naming.aside(str(skipped))
-
-
-async def _follow(reader: BatchReader, plan: Plan, total: int) -> dict[str, Any] | None:
-    hint = asyncio.create_task(_hint(reader, plan))
+async def _follow(
+    settings: Settings, reader: BatchReader, plan: Plan, total: int
+) -> dict[str, Any] | None:
     try:
-        # A batch that was finished before is open again once its owner has heard of our total.
-        while (reader.get(plan.batch_id) or {}).get("total_documents") != total:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_SECONDS)
-        await follow(reader, plan.batch_id, (lambda _: None) if plan.quiet else None)
+        async with said_while_waiting(settings, reader, plan.batch_id):
+            # A batch that was finished before is open again once its owner has heard of our total.
+            while _total(reader, plan.batch_id) != total:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+            await follow(reader, plan.batch_id, (lambda _: None) if plan.quiet else None)
         return reader.get(plan.batch_id)
     except asyncio.CancelledError:
         naming.aside(f"the batch goes on: batches watch {plan.batch_id}")
         raise
-    finally:
-        hint.cancel()
 
 
-async def _hint(reader: BatchReader, plan: Plan) -> None:
-    await asyncio.sleep(HINT_SECONDS)
-    state = reader.get(plan.batch_id)
-    if state is None or state["status"] == "queued":
-        click.echo("no worker has taken it up yet; start one: faust -A app worker", err=True)
+def _total(reader: BatchReader, batch_id: str) -> int | None:
+    found: int | None = (reader.get(batch_id) or {}).get("total_documents")
+    return found

@@ -115,7 +115,7 @@ def _document(record: Shown, value: Json) -> str:
 
 
 def _other(record: Shown, value: Json) -> str:
-    text = json.dumps(_shortened(value), ensure_ascii=False)
+    text = json.dumps(shortened(value), ensure_ascii=False)
     return f"{_text(record.key) or '-'}  {_cut(text, LINE_CHARS_MAX)}"
 
 
@@ -166,13 +166,14 @@ def _below(text: str) -> str:
     return "".join(f"\n    {line.strip()}" for line in text.splitlines() if line.strip())
 
 
-def _shortened(value: Any) -> Any:
+def shortened(value: Any) -> Any:
+    """Return a JSON value with its vectors as what they are: so many numbers."""
     if isinstance(value, list):
         if len(value) > NUMBERS_MAX and all(isinstance(n, int | float) for n in value):
             return f"[{len(value)} numbers]"
-        return [_shortened(item) for item in value]
+        return [shortened(item) for item in value]
     if isinstance(value, dict):
-        return {key: _shortened(item) for key, item in value.items()}
+        return {key: shortened(item) for key, item in value.items()}
     return value
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from tickertape import kafka_admin
-from tickertape.broker import using
+from tickertape.broker import reading, using
 from tickertape.cli.failure import one_line
 from tickertape.settings import Settings
 from tickertape.topics import Topic, retry
@@ -55,7 +55,7 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
         with one_line():
             settings = load_settings()
             wanted = kafka_admin.wanted(settings)
-            with using(settings, _aside) as bootstrap:
+            with reading(settings) as bootstrap:
                 found = asyncio.run(kafka_admin.check(bootstrap, wanted))
                 found += asyncio.run(_left_over(bootstrap, settings))
         breaking = [one for one in found if one.breaks]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tickertape.broker.jars import KAFKA_VERSION
-from tickertape.cli.sending import Plan, send
+from tickertape.cli.sending import Plan, Sent, send
 from tickertape.demo.child import WorkerProcess
 from tickertape.demo.corpus import Corpus, entries
 from tickertape.demo.follow import DemoError, Json, follow
@@ -110,7 +110,7 @@ class Demo:
             await reader.start()
             begun = time.monotonic()
             plans = self._plans()
-            sending = asyncio.gather(*(send(settings, plan) for plan in plans))
+            sending = asyncio.gather(*(send(settings, plan, Sent()) for plan in plans))
 
             def check() -> None:
                 self.worker.check()
