@@ -215,15 +215,15 @@ def test_a_batch_is_followed_in_lines_where_there_is_no_terminal(run, owner, bat
     assert "unknown batch: nothing" in batches_run("watch", "nothing", exit_code=1).stderr
 
 
-async def test_what_a_batch_waits_for_is_said(settings):
+async def test_what_a_batch_waits_for_is_said(settings, make_topic):
     assert "no worker runs (queued)" in await batches._why(settings, None)
     worker = AIOKafkaConsumer(
-        settings.topic_text_messages,
-        bootstrap_servers=settings.bootstrap,
-        group_id=settings.app_id,
+        make_topic(), bootstrap_servers=settings.bootstrap, group_id=settings.app_id
     )
     await worker.start()
     try:
+        while not worker.assignment():
+            await asyncio.sleep(0.05)
         state = {"status": "processing", "total_documents": None, "processed_documents": 2}
         assert "a worker runs (processing, 2/?)" in await batches._why(settings, state)
     finally:
