@@ -222,7 +222,7 @@ async def test_what_a_batch_waits_for_is_said(settings, make_topic):
     )
     await worker.start()
     try:
-        while not worker.assignment():
+        while not worker.assignment():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         state = {"status": "processing", "total_documents": None, "processed_documents": 2}
         assert "a worker runs (processing, 2/?)" in await batches._why(settings, state)
