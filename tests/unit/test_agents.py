@@ -46,7 +46,7 @@ async def test_a_vector_without_a_model_refuses_none_of_another_size(
             about = {"operation": "insert", "document_id": f"v{number}", "vector": [0.5] * size}
         record = Record(topic, 0, number, b"v%d" % number, orjson.dumps(about), (), 1)
         reader = read_embedding if topic == "embeddings" else read_update
-        items.append(reader(record, Limits(), topic))
+        items.append(reader(record, Limits()))
     async with parts(tmp_path) as services:
         results = await services.pipeline.run(items)
     assert [result for result in results if isinstance(result, Exception)] == []
