@@ -29,7 +29,7 @@ class Batches(Protocol):
     """Where every batch stands, read from batch-status by this worker for itself."""
 
     def get(self, batch_id: str) -> dict[str, Any] | None:
-        """Return the batch-status fields of the batch, as `shapes.md` names them."""
+        """Return the batch-status fields of the batch."""
 
     def recent(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest batches first."""

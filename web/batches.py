@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tickertape.services import Services
 from web import sse
-from web.bodies import Batch, Batches, BatchQuery, RecentQuery
+from web.batches_bodies import Batch, Batches, BatchQuery, RecentQuery
 from web.errors import Problem, unavailable
 from web.exchange import accepts, read_query, reply
 from web.routes import Reply, Route, services_of

@@ -18,8 +18,8 @@ from tickertape.dlq.replay import Plan
 from tickertape.errors import BrokerError, InvalidRecord
 from tickertape.services import Services
 from tickertape.settings import Settings
-from web.bodies import DeadLetter
 from web.dlq_bodies import (
+    DeadLetter,
     LetterAnswer,
     LetterFilter,
     Letters,

@@ -17,7 +17,7 @@ from pydantic import (
 from tickertape.dlq import filters
 from tickertape.dlq.letter import Place
 from tickertape.errors import InvalidRecord
-from web.bodies import Answer, Body, DeadLetter
+from web.body import Answer, Body
 from web.fields import Flag, Whole, choices
 
 IDS_MAX = 200
@@ -136,6 +136,36 @@ class ReplayBody(LetterFilter):
         if not (self.ids or some or self.all):
             raise ValueError(f"expected ids, a filter ({', '.join(FILTERS)}), or all: true")
         return self
+
+
+class Original(Answer):
+    """Where a record first stood."""
+
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    timestamp: str | None
+
+
+class DeadLetter(Answer):
+    """A record that could not be processed, and why."""
+
+    id: str = Field(description="topic/partition/offset of the letter.")
+    topic: str
+    partition: int
+    offset: int
+    timestamp: str | None = Field(description="When it died.")
+    state: Literal["open", "replayed", "parked", "purged"]
+    key: str | None
+    error_class: str | None = Field(description="permanent or transient.")
+    error: str | None
+    reason: str | None
+    batch_id: str | None
+    attempts: int = Field(description="Retries before it died.")
+    replays: int
+    edited_from: str | None = Field(description="The letter whose edited replay this was.")
+    original: Original
+    size: int = Field(description="Bytes of key and value.")
 
 
 class Letters(Answer):

@@ -16,7 +16,7 @@ from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.base import Store, StoredDocument
 from web import dlq, submission
-from web.bodies import (
+from web.documents_bodies import (
     Chunk,
     DeleteQuery,
     Deleting,
@@ -120,7 +120,7 @@ async def delete(request: web.Request) -> web.Response:
     return reply(Deleting(message=f"delete of {id} queued", id=id, topics=topics), 202)
 
 
-def _inputs(settings: Settings) -> dict[str, submission.Model]:
+def _inputs(settings: Settings) -> dict[str, submission.DocumentModel]:
     """The topics whose records are documents; the first is the default."""
     return {
         flows.DOCUMENTS.topic(settings): FinancialDocument,

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
 from web.errors import Problem, invalid
 from web.routes import Route, services_of
 
-Model = TypeVar("Model", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 JSON_LINES = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
 
@@ -62,7 +62,7 @@ def decode(raw: bytes, where: str = "The body") -> Any:
         raise Problem(400, f"{where} is not JSON: {error}") from None
 
 
-def check(kind: type[Model], value: Any, *, strict: bool = False) -> Model:
+def check(kind: type[BodyT], value: Any, *, strict: bool = False) -> BodyT:
     """Return the value as ``kind``. ``strict``: it has types of its own, as JSON has.
 
     Raises:
@@ -74,12 +74,12 @@ def check(kind: type[Model], value: Any, *, strict: bool = False) -> Model:
         raise invalid(field_errors(error, known=names_of(kind))) from None
 
 
-async def read_body(request: web.Request, kind: type[Model]) -> Model:
+async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     """Return the JSON body as ``kind``. Raises Problem: 400, 413, 415, 422."""
     return check(kind, await read_json(request), strict=True)
 
 
-def read_query(request: web.Request, kind: type[Model]) -> Model:
+def read_query(request: web.Request, kind: type[BodyT]) -> BodyT:
     """Return the query string as ``kind``; the last of a repeated name counts."""
     return check(kind, dict(request.query))
 

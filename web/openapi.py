@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 
-from web.bodies import ProblemAnswer
+from web.body import ProblemAnswer
 from web.routes import Route
 
 INTRODUCTION = (

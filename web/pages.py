@@ -6,10 +6,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from web.bodies import Health
 from web.exchange import accepts, reply
 from web.routes import Reply, Route, services_of
 from web.status import health_of
+from web.status_bodies import Health
 
 STATIC = Path(__file__).parent / "static"
 

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from tickertape import metrics
 from tickertape.search import SearchRequest
-from web.bodies import Result, Results, SearchBody, SearchQuery
 from web.errors import invalid
 from web.exchange import check, names_of, read_body, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
+from web.search_bodies import Result, Results, SearchBody, SearchQuery
 
 SEARCHES_MAX = 64
 QUERY_NAMES = names_of(SearchQuery)

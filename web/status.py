@@ -10,7 +10,10 @@ from aiohttp import web
 from tickertape import __version__, metrics, settings
 from tickertape.observe import observe
 from tickertape.services import Services
-from web.bodies import (
+from web.errors import unavailable
+from web.exchange import reply
+from web.routes import Reply, Route, services_of
+from web.status_bodies import (
     Alive,
     Config,
     Consuming,
@@ -20,9 +23,6 @@ from web.bodies import (
     Ready,
     Stats,
 )
-from web.errors import unavailable
-from web.exchange import reply
-from web.routes import Reply, Route, services_of
 
 
 async def livez(_request: web.Request) -> web.Response:

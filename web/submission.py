@@ -19,12 +19,12 @@ from tickertape.decode import Limits
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.encode import batch_status
 from tickertape.errors import PermanentError
-from web.bodies import DocumentBody, DocumentsBody, DocumentsQuery
+from web.documents_bodies import DocumentBody, DocumentsBody, DocumentsQuery
 from web.errors import invalid
 from web.exchange import JSON_LINES, check, decode, field_errors, media_of, read_bytes, read_json
 from web.routes import services_of
 
-Model = type[FinancialDocument] | type[TextMessage]
+DocumentModel = type[FinancialDocument] | type[TextMessage]
 
 
 DOCUMENTS_MAX = 10_000  # of one request
@@ -42,7 +42,7 @@ class Submission:
     values: list[bytes]  # JSON, with id and batch_id
 
 
-async def read(request: web.Request, query: DocumentsQuery, model: Model) -> Submission:
+async def read(request: web.Request, query: DocumentsQuery, model: DocumentModel) -> Submission:
     """Read the body as documents of a topic, whose records are ``model``.
 
     Raises:
@@ -60,7 +60,7 @@ def _submission(
     raw: list[Any],
     envelope: dict[str, Any],
     query: DocumentsQuery,
-    model: Model,
+    model: DocumentModel,
     limits: Limits,
 ) -> Submission:
     documents = _check(raw)
@@ -165,7 +165,7 @@ def _encode(
     raw: Sequence[Mapping[str, Any]],
     ids: Sequence[str],
     batch_id: str,
-    model: Model,
+    model: DocumentModel,
     limits: Limits,
 ) -> list[bytes]:
     """Return the records' values, each read once as the worker that gets it will read it."""

@@ -18,7 +18,7 @@ import pytest
 
 from tickertape import metrics, observe
 from tickertape.settings import Settings
-from web.bodies import DocumentBody
+from web.documents_bodies import DocumentBody
 
 ROOT = Path(__file__).parents[2]
 PAGES = (

@@ -33,7 +33,7 @@ LIMITS = Limits()
 TS = 1_706_695_200.25  # 2024-01-31T10:00:00.250Z
 
 TEXT_FIELDS = ["id", "text", "timestamp", "source", "table_name", "metadata", "batch_id"]
-# The fields of shapes.md, in its order
+# The fields that are published, in their order
 SHAPES = {
     TextMessage: TEXT_FIELDS,
     FinancialDocument: [
