@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from tickertape.embed.base import Tokens
+from tickertape.lines import BREAK, line_ends
 
 Span = tuple[int, int]  # start and end, in characters of the text
 
@@ -29,7 +30,8 @@ _TITLES = _words(
 )
 # those that do not before a number ("No. 5", "Fig. 2", "Jan. 31"),
 _NUMBERED = _words(
-    "no nos fig figs eq vol art sec ch p pp para jan feb mar apr jun jul aug sep sept oct nov dec"
+    "no nos rs fig figs eq vol art sec ch p pp para jan feb mar apr jun jul aug sep sept oct nov"
+    " dec"
 )
 # and those that do only before a word that begins sentences ("Apple Inc. The company").
 _NAMES = _words("inc corp ltd co cos plc llc bros intl dept div assn etc jr sr ph.d")
@@ -47,21 +49,15 @@ _STARTERS = _words(
 # once (look-behind, possessive), so that the work grows with the text and no faster.
 _BREAKS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _WIDE_STOPS = frozenset("\u3002\uff01\uff1f")
-_DASHES = ("-", "\u2013", "\u2014")
 _OPENING = "\"'\u201c\u2018(\\[\u00ab"
 _STOP = re.compile(
     r"(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\]\u00bb]*+(?=\s|\Z)"
     r"|[\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f\uff09]*"
-    r"|\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]"
-)
-_INDENT = re.compile(r"[^\S\n\r\x0b\x0c\x85\u2028\u2029]*")
-_BULLET = re.compile(
-    r"[-*\u2022\u00b7\u25aa\u25cf\u2013\u2014]\s|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)]\s"
+    rf"|{BREAK.pattern}"
 )
 _NEXT_WORD = re.compile(rf"\s*[{_OPENING}]*([^\W_]*)")
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])*")  # "J", "U.S", "p.m"
 _WORD_CHARS = 24  # how far back an abbreviation is looked for
-_WRAPPED_CHARS = 50  # a line this long was wrapped; a shorter one ended (a heading, a row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +87,13 @@ def sentences(text: str) -> list[Span]:
     """Return the sentences as spans, in order, disjoint, without the spaces around them.
 
     Every character that is not a space lies in one. A line break ends a sentence where the
-    line was not merely wrapped: before a blank line or a list item, or after a short line.
+    line was not merely wrapped (`tickertape.lines`).
     """
     spans: list[Span] = []
-    start = line = 0
+    start = 0
+    lines = iter(line_ends(text))
     for match in _STOP.finditer(text):
-        if match[0][0] in _BREAKS:
-            ends = _line_ends(text[line : match.start()].strip(), text, match.end())
-            line = match.end()
-        else:
-            ends = _stop_ends(text, start, match)
+        ends = next(lines) if match[0][0] in _BREAKS else _stop_ends(text, start, match)
         if ends:
             _append(spans, text, start, match.end())
             start = match.end()
@@ -196,17 +189,6 @@ def _word_start(text: str, tokens: Tokens, first: int, last: int) -> int:
         if start > previous_end or text[start : start + 1].isspace():
             return index
     return last
-
-
-def _line_ends(line: str, text: str, after: int) -> bool:
-    """Does the sentence end at this line break? ``after`` is where the next line begins."""
-    begins = _INDENT.match(text, after)
-    at = begins.end() if begins else after
-    if at == len(text) or text[at] in _BREAKS or _BULLET.match(text, at):
-        return True
-    if text[at].islower() or line.endswith((",", ";", "&", *_DASHES)):
-        return False
-    return len(line) < _WRAPPED_CHARS
 
 
 def _stop_ends(text: str, start: int, match: re.Match[str]) -> bool:

@@ -88,7 +88,7 @@ def _any(words: object) -> str:
 
 
 _SPACE = "[\\s\u00a0\u202f]"
-_SCALE = rf"(?:(?:{_SPACE}|-)?(?P<scale>{_any(SCALES)})(?![^\W_]))?"
+_SCALE = rf"(?:(?:{_SPACE}|-(?=[a-z]{{4}}))?(?P<scale>{_any(SCALES)})(?![^\W_]))?"
 _UNIT = (
     rf"(?:{_SPACE}?(?P<percent>%|per{_SPACE}?cent\b|pct\b|(?:percentage{_SPACE})?points?\b|pp\b)"
     rf"|{_SPACE}(?P<name>{_any(_NAMES)})\b|{_SPACE}(?P<after>{_any(_CODES)})\b(?!{_SPACE}?[\d.]))?"

@@ -22,14 +22,16 @@ Span = tuple[int, int]  # start and end, in characters
 # selectors, fillers.
 _UNSEEN = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ufffe"
     "\U000e0000-\U000e0fff"
 )
 _INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 _VISIBLE = re.compile(f"[^{_UNSEEN}\\s]")
 _TO_DO = re.compile(f"[<&{_UNSEEN}]|[-\u2010\u2011][ \t]{{0,3}}\r?\n")  # else it is read as it is
+# The hyphen at a line's end; some PDF readers leave U+FFFE or U+0002 for hyphen and break.
 _HYPHENATED = re.compile(
-    "(?<=[^\\W_])(?:[-\u2010\u2011]|\u00ad)[ \t]{0,3}\r?\n[ \t]{0,40}(?=[^\\W_])"
+    "(?<=[^\\W_])(?:[-\u2010\u2011\u00ad][ \t]{0,3}\r?\n|[\ufffe\x02][ \t]{0,3}(?:\r?\n)?)"
+    "[ \t]{0,40}(?=[^\\W_])"
 )
 _SOFT = "\u00ad"
 _WORD_CHARACTERS = 24  # of a word on either side of a line-end hyphen

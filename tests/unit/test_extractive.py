@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from zlib import crc32
@@ -208,3 +209,79 @@ def test_what_is_financial() -> None:
     assert not is_financial(one, {})
     assert is_financial(one, {"document_type": "10-K"})
     assert not is_financial(one, {"document_type": ["news"]})
+
+
+ABOUT_NOTHING = [
+    "The crew was trained in Bergen at a cost of $0.2 million.",
+    "A visit by the king cost $0.1 million.",
+    "The ship was painted green.",
+    "A garden was laid out behind the office.",
+]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["Revenue was NOK 612m, compared with NOK 548m a year earlier.",
+         "Earnings per share were NOK 1.92.",
+         "The company expects revenue of NOK 2.4bn for 2024."],
+        ["GAAP net loss per share was $(1.07), compared with $(0.22) in the prior-year quarter.",
+         "Revenue was Rs 4,512 crore, up 8 per cent.",
+         "The company expects third-quarter revenue of €84m to €88m."],
+        ["Operating margin was (8.3)%, compared with (1.9)% in the second quarter.",
+         "Net loss was £4.1bn, or 12 pence per share.",
+         "Revenue rose by 612m to ¥12bn."],
+    ],
+)  # fmt: skip
+async def test_figures_of_any_country_and_losses_are_figures(
+    runner: Runner, told: list[str]
+) -> None:
+    text = [told[0], *ABOUT_NOTHING[:2], told[1], *ABOUT_NOTHING[2:], told[2]]
+    assert await summary_of(runner, " ".join(text), document_type="results") == " ".join(told)
+
+
+async def test_markup_is_read_as_a_reader_does(runner: Runner) -> None:
+    said = [
+        "Revenue was $52.3 million.",
+        "Net income was $4.4 million.",
+        "We expect $215 million of revenue.",
+    ]
+    text = "".join(f"<div>{s}</div>" for s in [*said, *ABOUT_NOTHING])
+    assert await summary_of(runner, text, document_type="8-K") == " ".join(said)
+    text = text.replace("Revenue was", "<b>Rev\u00adenue</b> of R&amp;D was")
+    assert (await summary_of(runner, text, document_type="8-K")).startswith("Revenue of R&D was")
+
+
+@pytest.mark.parametrize("column", [24, 40, 56, 72, 100])
+async def test_a_wrapped_text_is_told_as_one_that_is_not(runner: Runner, column: int) -> None:
+    text = " ".join([*CALL, *ABOUT_NOTHING])
+    summary = await summary_of(runner, textwrap.fill(text, column))
+    assert " ".join(summary.split()) == await summary_of(runner, text)
+
+
+async def test_rows_covers_and_cautions_are_not_told(runner: Runner) -> None:
+    text = "\n".join(
+        [
+            "FORM 8-K",
+            "Common Stock, par value $0.01 per share WIDG New York Stock Exchange",
+            "Earnings Per Share Up to $2.31; Revenue of $1.2 Billion",
+            *CALL[3:6],
+            "Revenue $ 1,200.0 $ 1,110.0",
+            "Diluted earnings per share $ 2.31 $ 2.02",
+            "Europe Segment",
+            "Revenue was $90 million, up 4 percent in the third quarter.",
+            "Safe Harbor Statement",
+            "Earnings per share of $8.90 to $9.10 for the full year are an estimate.",
+        ]
+    )
+    assert await summary_of(runner, text, 2) == f"{CALL[3]} {CALL[5]}"
+
+
+async def test_what_has_no_end_does_not_run_into_the_next(runner: Runner) -> None:
+    rows = [
+        "- Revenue was $5 million in the quarter",
+        "- Earnings per share were $2 in the quarter",
+    ]
+    text = "\n".join([*rows, *(f"- The garden has {n} trees" for n in ("nine", "ten", "some"))])
+    summary = await summary_of(runner, text, 2, document_type="results")
+    assert summary.split("\n") == [row.removeprefix("- ") for row in rows]

@@ -324,6 +324,6 @@ def test_what_is_slow_is_seen(pattern: str | bytes) -> None:
 def test_every_place_is_seen() -> None:
     found = patterns()
     assert "tickertape.mask._PATTERNS[2][0]" in found  # in a table
-    assert "tickertape.summarize.salience.FEATURES['money']" in found
+    assert "tickertape.summarize.salience.FEATURES['revenue']" in found
     assert "tickertape.llm.servers.too_long.TOO_LONG[0].says" in found  # in a dataclass
     assert any(name.startswith("tickertape.llm.errors:") for name in found)  # in a function

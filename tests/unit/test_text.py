@@ -19,6 +19,10 @@ AS_READ = [
     ("rev-\nenue and Halvor-\r\n  sen", "revenue and Halvorsen"),
     ("long-\nterm, year-over-\nyear, non-\nGAAP", "long-term, year-over-year, non-GAAP"),
     ("Form 10-\nK of 2023-\n24; e-\nmail", "Form 10-K of 2023-24; e-mail"),
+    (
+        "enterprise\ufffewide, long\x02term and rev\ufffeenue",
+        "enterprisewide, long-term and revenue",
+    ),
     ("costs -\nthe rest", "costs -\nthe rest"),
     ("AT&amp;T&nbsp;rose&#8217;s R&D; &unknown;", "AT&T\u00a0rose\u2019s R&D; &unknown;"),
     ("<div>One.</div><DIV class='a'>Two.</DIV>", "\n\nOne.\n\n\n\nTwo.\n\n"),

@@ -1,4 +1,6 @@
-"""Summaries of the document's own sentences, byte for byte, in its order. No LLM, no network.
+"""Summaries of the document's own sentences, as they stand there, in its order. No LLM, no network.
+
+As they stand there to a reader: without tags and invisible characters (`tickertape.text`).
 
 What a summary is made of depends on what the text is: see `selection` and `salience`.
 """
@@ -15,7 +17,9 @@ from tickertape.embed.base import Embedder, Tokens
 from tickertape.errors import InvalidRecord
 from tickertape.settings import Settings
 from tickertape.summarize.base import Summary, SummaryRequest
-from tickertape.summarize.selection import choose, draft
+from tickertape.summarize.forms import stopped, without_bullet
+from tickertape.summarize.selection import FINANCIAL_CANDIDATES, Draft, choose, draft
+from tickertape.text import blank, comparable, readable
 
 # What the sentences that matter in a report sound like; written for this, not taken from one.
 PROTOTYPES = (
@@ -57,10 +61,17 @@ class ExtractiveSummarizer:
 
     dependency: str | None = None
 
-    def __init__(self, encoder: SentenceEncoder, sentences: int = 3) -> None:
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        sentences: int = 3,
+        candidates: int = FINANCIAL_CANDIDATES,
+    ) -> None:
+        """``candidates``: how many sentences of a report are embedded."""
         self.name = f"extractive/{encoder.embedder.identity}"
         self._encoder = encoder
         self._sentences = sentences
+        self._candidates = candidates
         self._prototypes: Vectors | None = None
 
     @classmethod
@@ -81,28 +92,37 @@ class ExtractiveSummarizer:
 
     async def summarize(self, request: SummaryRequest) -> Summary:
         """Summarise one document. At most 200 sentences of it are embedded."""
-        chosen = await self.select(request)
-        return Summary(" ".join(chosen), self.name, verbatim=True)
+        return Summary(_joined(await self.select(request)), self.name, verbatim=True)
 
     async def select(self, request: SummaryRequest) -> list[str]:
         """Return the sentences of the summary; a short text as one."""
-        text = request.text
-        if not text.strip():
-            raise InvalidRecord("text", "a text to summarise", text)
+        if blank(request.text):
+            raise InvalidRecord("text", "a text to summarise", request.text)
         # 1 MB takes about a second of rules: not on the event loop.
-        plan = await asyncio.to_thread(draft, text, request.metadata, self._sentences)
+        text, plan = await asyncio.to_thread(self._draft, request)
         spans: Sequence[Span] = plan.spans
         if len(spans) > self._sentences:
             await self.start()
             assert self._prototypes is not None
-            vectors = await self._embed([text[slice(*spans[i])] for i in plan.candidates])
-            spans = choose(plan, vectors, self._prototypes, self._sentences)
+            said = [comparable(text[slice(*spans[i])]).text for i in plan.candidates]
+            spans = choose(plan, await self._embed(said), self._prototypes, self._sentences)
         elif not plan.repeated:
             return [text.strip()]
-        return [text[start:end] for start, end in spans]
+        return [without_bullet(text[start:end]) for start, end in spans]
+
+    def _draft(self, request: SummaryRequest) -> tuple[str, Draft]:
+        text = readable(request.text).text
+        return text, draft(text, request.metadata, self._sentences, self._candidates)
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         model = self._encoder.embedder
         limit = model.max_tokens - model.special_tokens
         tokens = await self._encoder.tokenize(texts)
         return await self._encoder.embed([t.ids[:limit] for t in tokens], share="summaries")
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    """What has no end of its own stands on a line of its own: it must not read as one with the
+    next."""
+    parts = [s if stopped(s) else f"{s}\n" for s in sentences[:-1]]
+    return "".join(p if p.endswith("\n") else f"{p} " for p in parts) + sentences[-1]

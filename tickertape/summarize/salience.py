@@ -11,9 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tickertape.quantities import PERCENT, Number, numbers
+from tickertape.summarize.forms import Form, Place, stopped
+
 # A sentence is judged by its first characters, so an endless one costs no more than a long one.
 JUDGED_CHARACTERS = 600
-_NUMBER = r"\d[\d,]{0,20}(?:\.\d{1,6})?"
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -21,11 +23,6 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 FEATURES: Mapping[str, re.Pattern[str]] = {
-    "money": re.compile(
-        rf"[$€£¥]\s?{_NUMBER}|\b{_NUMBER}\s?(?:million|billion|trillion|cents|dollars|euros)\b",
-        re.IGNORECASE,
-    ),
-    "percent": re.compile(rf"\b{_NUMBER}\s?(?:%|percent\b|basis points\b)", re.IGNORECASE),
     "per share": _words(r"per\s(?:[\w-]{1,20}\s){0,3}(?:shares?|units?)|EPS"),
     "earnings": _words(
         r"earnings|EPS|net (?:income|loss)|FFO|funds from operations|(?:net|operating) profit"
@@ -53,6 +50,11 @@ FEATURES: Mapping[str, re.Pattern[str]] = {
         r"segments?|division|region|business unit|stores? in|subsidiar\w+|product line"
         r"|North America\w*|Europe\w*|Asia\w*|International|China"
     ),
+    "line of business": _words(
+        r"(?:subscription|services?|products?|licen[sc]e|hardware|software|cloud|advertising|rental"
+        r"|maintenance|franchised?|digital|online|e-commerce|recurring|wholesale|retail|commercial"
+        r"|residential|domestic)\s(?:revenues?|sales)"
+    ),
     "aside": _words(
         r"impacts?|charges?|one-time|tax rate|shares outstanding|weighted average|related to"
         r"|interest expense|depreciation|amortization|inventor(?:y|ies)|SG&A|acquisition"
@@ -74,20 +76,26 @@ RULES: Sequence[tuple[float, tuple[str, ...]]] = (
     (0.5, ("money",)),
     (0.25, ("change",)),
     (-1.0, ("part",)),
+    (-1.0, ("line of business",)),
     (-1.0, ("aside",)),
 )
+# Under a segment's heading, and no word of it in the sentence: told alone it would be the company's
+UNSAID_PART = -4.0
 
 WITHOUT_FIGURE = -5.0  # below any sentence of a usual length that has one
 LONG_FROM_CHARACTERS = 90
 CHARACTERS_PER_POINT = 60.0  # of length over that: a summary of three sentences stays one to read
 SHORT_BELOW_CHARACTERS = 45
-UNSTOPPED = -1.0  # a heading or a table's row
+LARGE = 1e6  # a scale that is money's, or a count's that matters as much
+UNSTOPPED = -1.0
 METRICS = frozenset({"per share", "earnings", "revenue", "margin"})
 
-_STOPPED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"')\]\u201d\u2019\u300d]{0,3}\Z")
 _FINANCIAL_TYPE = re.compile(
     r"earnings|results|transcript|filing|annual|quarter|10-?[KQ]|8-?K|20-?F|6-?K", re.IGNORECASE
 )
+
+
+PROSE = Place(Form.PROSE)
 
 
 class Judged(NamedTuple):
@@ -97,26 +105,33 @@ class Judged(NamedTuple):
     reports: bool  # names a figure together with a metric of results
 
 
-def judge(sentence: str) -> Judged:
-    """Judge a sentence by the rules.
+def judge(sentence: str, place: Place = PROSE) -> Judged:
+    """Judge a sentence, in its comparable form, by the rules.
 
-    Only what has a figure with a unit (money, percent) can earn points.
+    Only prose that has a figure with a unit (money, percent) can earn points.
     """
     judged = sentence[:JUDGED_CHARACTERS]
     form = _length_points(len(sentence)) + (0.0 if stopped(sentence) else UNSTOPPED)
-    if not any(map(str.isdigit, judged)):
+    if place.form is not Form.PROSE or not any(map(str.isdigit, judged)):
         return Judged(WITHOUT_FIGURE + form, False)
-    found = {name for name in ("money", "percent") if FEATURES[name].search(judged)}
+    found = {kind for number in numbers(judged) if (kind := _kind(number))}
     if not found:
         return Judged(WITHOUT_FIGURE + form, False)
     found.update(name for name, pattern in FEATURES.items() if pattern.search(judged))
+    if place.named:
+        found.add("part")
     earned = sum(value for value, needed in RULES if found.issuperset(needed))
+    if place.under and "part" not in found:
+        earned += UNSAID_PART
     return Judged(form + earned, not found.isdisjoint(METRICS))
 
 
-def stopped(sentence: str) -> bool:
-    """Tell whether it ends as a sentence does."""
-    return _STOPPED.search(sentence[-8:]) is not None
+def _kind(number: Number) -> str | None:
+    """What a number tells of results: a percentage, money (or a large count), or nothing."""
+    if number.unit == PERCENT:
+        return "percent"
+    many = number.scale >= LARGE or number.scale < 1.0  # 612m, 91 cents
+    return "money" if number.unit or many else None
 
 
 def _length_points(characters: int) -> float:

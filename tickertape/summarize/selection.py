@@ -10,13 +10,17 @@ import numpy as np
 
 from tickertape.chunking import Span
 from tickertape.documents import Vectors
-from tickertape.summarize import salience
+from tickertape.summarize import forms, salience
+from tickertape.summarize.forms import Form
 from tickertape.summarize.pieces import pieces
+from tickertape.text import comparable
 
 # What is longer (a table in one run, text without ends) is cut at a space: a summary is bounded.
 SENTENCE_CHARACTERS_MAX = 1000
 # How many sentences of one document are embedded, however long it is.
-FINANCIAL_CANDIDATES = 40  # or twice the sentences of the summary
+FINANCIAL_CANDIDATES = (
+    12  # or twice the sentences of the summary; 40 are no better (docs/figures.md)
+)
 PLAIN_CANDIDATES = 200
 PLAIN_LEAD = 50  # of those, from the start; the others evenly from the rest
 
@@ -26,15 +30,10 @@ REPEATED_FIGURES = 4.0  # points, if all its figures stand in what is picked: a 
 PLAIN_REDUNDANCY = 0.5  # per unit of cosine to what is picked, against centrality of 0 to 1
 PLAIN_POSITION = 0.2  # of the first sentence; half of it five sentences on
 PLAIN_USUAL_CHARACTERS = (25, 600)
-PLAIN_UNUSUAL = -0.5  # a heading, a row, a form's own words
+PLAIN_UNUSUAL = -0.5
 
 _WORD = re.compile(r"\w+")
 _FIGURE = re.compile(r"\d[\d,]{0,20}(?:\.\d{1,6})?")
-_FORM = re.compile(
-    r"check mark|pursuant to|Securities (?:and )?Exchange|emerging growth company"
-    r"|forward-looking statements?|all rights reserved|@\w+\.\w",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +53,28 @@ class Draft:
     figures: Sequence[frozenset[str]]
 
 
-def draft(text: str, metadata: Mapping[str, object], count: int) -> Draft:
-    """Cut a document into sentences and choose which are worth embedding for a summary of
-    ``count`` sentences."""
+def draft(
+    text: str, metadata: Mapping[str, object], count: int, candidates: int = FINANCIAL_CANDIDATES
+) -> Draft:
+    """Cut a readable document into sentences and choose which are worth embedding for a summary of
+    ``count`` sentences: of a report the best ``candidates``."""
     spans, repeated = _distinct(text, pieces(text, SENTENCE_CHARACTERS_MAX))
-    said = [text[start:end] for start, end in spans]
-    judged = [salience.judge(sentence) for sentence in said]
-    financial = salience.is_financial(judged, metadata)
+    found = forms.places(text, spans)
+    said = [comparable(text[start:end]).text for start, end in spans]
+    judged = [salience.judge(*each) for each in zip(said, found, strict=True)]
+    prose = [i for i, place in enumerate(found) if place.form is Form.PROSE] or [*range(len(spans))]
+    financial = salience.is_financial([judged[i] for i in prose], metadata)
     if financial:
         # Equal points: the earlier one, as sorting is stable.
-        best = sorted(range(len(spans)), key=lambda i: -judged[i].points)
-        candidates = sorted(best[: max(FINANCIAL_CANDIDATES, 2 * count)])
-        points = [judged[i].points for i in candidates]
+        best = sorted(prose, key=lambda i: -judged[i].points)
+        chosen = sorted(best[: max(candidates, 2 * count)])
+        points = [judged[i].points for i in chosen]
     else:
-        plain = [_plain(sentence, position) for position, sentence in enumerate(said)]
-        candidates = _spread(plain, count)
-        points = [plain[i] for i in candidates]
-    figures = [frozenset(_FIGURE.findall(said[i])) for i in candidates]
-    return Draft(spans, repeated, financial, candidates, points, figures)
+        plain = {i: _plain(said[i], position) for position, i in enumerate(prose)}
+        chosen = _spread(plain, count)
+        points = [plain[i] for i in chosen]
+    figures = [frozenset(_FIGURE.findall(said[i])) for i in chosen]
+    return Draft(spans, repeated, financial, chosen, points, figures)
 
 
 def choose(plan: Draft, vectors: Vectors, prototypes: Vectors, count: int) -> list[Span]:
@@ -120,10 +123,10 @@ def _distinct(text: str, spans: Sequence[Span]) -> tuple[list[Span], bool]:
     return kept, len(kept) < len(spans)
 
 
-def _spread(points: Sequence[float], count: int) -> list[int]:
-    usual = [i for i, value in enumerate(points) if value >= 0]
+def _spread(points: Mapping[int, float], count: int) -> list[int]:
+    usual = [i for i, value in points.items() if value >= 0]
     if len(usual) < count:
-        usual = list(range(len(points)))
+        usual = list(points)
     if len(usual) <= PLAIN_CANDIDATES:
         return usual
     rest = np.linspace(PLAIN_LEAD, len(usual) - 1, PLAIN_CANDIDATES - PLAIN_LEAD).astype(int)
@@ -131,8 +134,7 @@ def _spread(points: Sequence[float], count: int) -> list[int]:
 
 
 def _plain(sentence: str, position: int) -> float:
-    """Points of a sentence of no report: 0 to 0.2 by position, below 0 if it is no prose."""
+    """Points of a sentence of no report: 0 to 0.2 by position, below 0 if it is no usual one."""
     low, high = PLAIN_USUAL_CHARACTERS
-    prose = low <= len(sentence) <= high and salience.stopped(sentence)
-    usual = prose and not _FORM.search(sentence)
+    usual = low <= len(sentence) <= high and forms.stopped(sentence)
     return PLAIN_POSITION / (1 + position / 5) + (0.0 if usual else PLAIN_UNUSUAL)

@@ -1,0 +1,114 @@
+"""What a sentence of a report is: prose, or what stands around it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickertape.chunking import sentences
+from tickertape.summarize.forms import Form, places, without_bullet
+
+REPORT = """\
+FORM 10-Q
+(Exact name of registrant as specified in its charter)
+Common Stock, par value $0.01 per share WIDG New York Stock Exchange
+Indicate by check mark whether the registrant is a shell company. Yes [ ] No [X]
+
+Results of Operations
+Revenue was $52.3 million in the quarter, up 8%. Costs fell.
+Net sales 52.3 48.4
+Diluted earnings per share $ 0.91 $ 0.78
+- Net income rose to $4.4 million, helped by prices
+
+Europe Segment
+Revenue was $12.1 million, up 4%.
+Sales of the Europe segment were $12.1 million.
+
+CONSOLIDATED OUTLOOK
+We expect revenue of $215 million in 2024.
+
+Forward-Looking Statements
+This report has statements that look ahead. Earnings of $3.60 a share are one.
+Oil at $90 a barrel would change them.
+
+About Widget
+Widget had revenue of $200 million last year. It was founded in 1911.
+
+Item 9.01. Financial Statements and Exhibits.
+99.1 Press release dated July 30, 2024
+SIGNATURES
+Date: July 30, 2024 By: /s/ D. Whitlock"""
+
+
+def forms() -> dict[str, Form]:
+    spans = sentences(REPORT)
+    found = zip(spans, places(REPORT, spans), strict=True)
+    return {REPORT[start:end]: place.form for (start, end), place in found}
+
+
+def test_what_a_report_says_is_its_prose() -> None:
+    assert [said for said, form in forms().items() if form is Form.PROSE] == [
+        "Revenue was $52.3 million in the quarter, up 8%.",
+        "Costs fell.",
+        "- Net income rose to $4.4 million, helped by prices",
+        "Revenue was $12.1 million, up 4%.",
+        "Sales of the Europe segment were $12.1 million.",
+        "We expect revenue of $215 million in 2024.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("Indicate by check mark whether the registrant is a shell company.", Form.BOILERPLATE),
+        ("Results of Operations", Form.HEADING),
+        ("Net sales 52.3 48.4", Form.ROW),
+        ("Diluted earnings per share $ 0.91 $ 0.78", Form.ROW),
+        ("Earnings of $3.60 a share are one.", Form.BOILERPLATE),
+        ("Widget had revenue of $200 million last year.", Form.BOILERPLATE),
+        ("Item 9.01.", Form.HEADING),
+    ],
+)
+def test_what_stands_around_it(said: str, form: Form) -> None:
+    assert forms()[said] is form
+
+
+def test_a_figure_under_the_heading_of_a_segment_is_the_segments() -> None:
+    spans = sentences(REPORT)
+    found = {
+        REPORT[slice(*span)]: place
+        for span, place in zip(spans, places(REPORT, spans), strict=True)
+    }
+    assert found["Revenue was $12.1 million, up 4%."].under
+    assert found["Sales of the Europe segment were $12.1 million."].named
+    assert not found["Revenue was $52.3 million in the quarter, up 8%."].under
+    assert not found["We expect revenue of $215 million in 2024."].under
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Turning to Europe. Revenue was $5 million.",  # said in a call: no heading
+        "Thank you. Our safe harbor is known. Revenue was $5 million. Net income was $1 million.",
+        "ACME REPORTS RESULTS ABOUT FORECAST\nRevenue was $5 million.",
+        "As the press release says, earnings per share were $1.12.",
+        "Acme repurchased shares pursuant to its program for $5 million.",
+    ],
+)
+def test_what_is_said_in_passing_opens_no_section(text: str) -> None:
+    spans = sentences(text)
+    found = places(text, spans)
+    assert found[-1].form is Form.PROSE
+    assert not found[-1].under
+
+
+@given(st.text(max_size=300))
+def test_every_sentence_has_a_place(text: str) -> None:
+    spans = sentences(text)
+    assert len(places(text, spans)) == len(spans)
+
+
+def test_without_bullet() -> None:
+    assert without_bullet("\u2022 Sales rose.") == "Sales rose."
+    assert without_bullet("-5% was lost.") == "-5% was lost."

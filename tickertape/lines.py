@@ -1,0 +1,131 @@
+"""Where the end of a line ends a sentence, and which lines are rows of a table. Pure.
+
+A text may be wrapped at any column, by a mail program or as a page was set. A line that was wrapped
+goes on in the next one; a heading, a row or a list item does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+BREAK = re.compile(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
+
+_BULLET = re.compile(
+    r"[-*\u2022\u00b7\u25aa\u25cf\u25e6\u2610\u2611\u2612\u2013\u2014]\s"
+    r"|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)]\s"
+)
+_GOES_ON = (",", ";", "&", "-", "\u2013", "\u2014", "$", "\u20ac", "\u00a3", "(")
+# No sentence ends with one of these.
+_OPEN_WORDS = frozenset(
+    """
+    a about after an and approximately are as at be been before between but by compared during
+    either ended ending fiscal for from had has have in into is its nearly nor of on or our over per
+    than that the their these this through to under until versus was were which while who whose will
+    with would
+    """.split()  # noqa: SIM905 -- readable as text
+)
+_NUMERIC = re.compile(
+    r"[($\u20ac\u00a3\u00a5+\-\u2013\u2212~]{0,4}\d(?:[\d,.]{0,30}\d)?\)?%?\)?[*\u2020]?"
+)
+_BETWEEN = frozenset(
+    {"$", "\u20ac", "\u00a3", "%", ")%", "|", "\u2014", "\u2013", "-", "n/m", "NM", "nm", "N/A"}
+)
+_LEADERS = re.compile(r"\.{5}|(?:\. ){4}|_{5}|\u2026\u2026")
+_CELLS = re.compile(r"\t|\||\s{4}")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,40}")
+_WORD_START = re.compile(r"\S{1,40}")
+
+AROUND = 8  # lines on either side that say how wide a text is set
+FILLED = 0.85  # of the width: fonts are not even
+USUAL_CHARACTERS = 50  # where nothing says how wide: a line this long was wrapped
+WIDTH_MIN = 16
+BREAKS_MIN = 3  # lines of which none goes on: these are no wrapped lines
+ROW_CHARACTERS = 400  # of a line, by which it is judged
+WORD_CHARACTERS = 30
+TITLE_WORDS = 5  # of a heading that is as long as the lines around it
+
+
+def line_ends(text: str) -> list[bool]:
+    """Tell for each line break of a text, in order, whether it ends a sentence that is open."""
+    at = 0
+    lines: list[str] = []
+    for match in BREAK.finditer(text):
+        lines.append(text[at : match.start()].strip())
+        at = match.end()
+    if not lines:
+        return []
+    lines.append(text[at:].strip())
+    rows = [is_row(line) for line in lines]
+    return [_ends(lines, rows, index) for index in range(len(lines) - 1)]
+
+
+def is_row(line: str) -> bool:
+    """Tell whether a line is a row of a table: figures side by side, or cells."""
+    if _LEADERS.search(line):
+        return True
+    tokens = line[:ROW_CHARACTERS].split()
+    pairs = figures = others = 0
+    before = False
+    for token in tokens:
+        if _NUMERIC.fullmatch(token):
+            figures += 1
+            pairs += before
+            before = True
+        elif token not in _BETWEEN:
+            others += 1
+            before = False
+    if pairs >= 2 or (figures and not others):
+        return True
+    cells = len(_CELLS.findall(line.strip()[:ROW_CHARACTERS]))
+    stopped = line.rstrip().endswith((".", "!", "?"))
+    return not stopped and ((pairs == 1 and others <= 8) or (cells >= 2 and figures >= 1))
+
+
+def is_title(line: str) -> bool:
+    """Tell whether a line is set as headings are: its long words begin with capitals."""
+    words = _LONG_WORD.findall(line[:ROW_CHARACTERS])
+    if line[:1].islower():
+        return False
+    return len(words) >= 2 and sum(word[0].isupper() for word in words) >= 0.8 * len(words)
+
+
+def is_shouted(line: str) -> bool:
+    """Tell whether a line is all in capitals."""
+    return line.isupper() and sum(map(str.isalpha, line[:ROW_CHARACTERS])) >= 4
+
+
+def _ends(lines: Sequence[str], rows: Sequence[bool], index: int) -> bool:
+    line, after = lines[index], lines[index + 1]
+    if not line or not after or rows[index] or rows[index + 1] or _BULLET.match(after):
+        return True
+    if after[0].islower() or line.endswith(_GOES_ON):
+        return False
+    if line[-WORD_CHARACTERS:].split()[-1].lower() in _OPEN_WORDS:
+        return False
+    if line.endswith(":") or is_shouted(line) != is_shouted(after):
+        return True
+    width = _width(lines, rows, index)
+    first = _WORD_START.match(after)
+    if is_title(line) and len(line.split()) >= (TITLE_WORDS if width else 2):
+        return True
+    if width is None:
+        return len(line) < USUAL_CHARACTERS
+    return len(line) + 1 + (len(first[0]) if first else 0) <= FILLED * width or not width
+
+
+def _width(lines: Sequence[str], rows: Sequence[bool], index: int) -> int | None:
+    """How wide the text is set around a line: 0 where no line goes on in the next one, None where
+    there are too few lines to tell."""
+    widest = wrapped = breaks = 0
+    for at in range(max(0, index - AROUND), min(len(lines) - 1, index + AROUND)):
+        line, after = lines[at], lines[at + 1]
+        if not line or rows[at]:
+            continue
+        widest = max(widest, len(line))
+        if after and not rows[at + 1] and at != index:
+            breaks += 1
+            wrapped += after[0].islower()
+    if wrapped and wrapped * 4 >= breaks:
+        return widest if widest >= WIDTH_MIN else 0
+    return 0 if breaks >= BREAKS_MIN else None

@@ -1,0 +1,226 @@
+"""What a sentence of a report is before it is read: prose, or a row, a heading, a form's own words.
+
+A filing begins with a cover that is the same in all of them, ends with a page about forward-looking
+statements, a list of exhibits and signatures, and has tables in between. Nothing of that is what
+the document says. Pure; the rules are one table of words.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tickertape.chunking import Span
+from tickertape.lines import is_row, is_shouted, is_title
+
+JUDGED_CHARACTERS = 600
+HEADING_CHARACTERS = 120
+HEADING_WORDS = 14
+INDENT_MAX = 40
+NAMES_MAX = 50  # of segments
+
+
+class Form(enum.Enum):
+    """The form of a sentence."""
+
+    PROSE = "prose"
+    HEADING = "heading"
+    ROW = "row"
+    BOILERPLATE = "boilerplate"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``named``: it names a segment that the text calls one. ``under``: it stands under the heading
+    of a segment."""
+
+    form: Form
+    named: bool = False
+    under: bool = False
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
+
+
+# The cover, the items that point elsewhere, the signatures
+_COVER = re.compile(
+    r"\A\*{1,3}\s?[A-Z]|refer to page|check mark|check the appropriate box|emerging growth company"
+    r"|exact name of (?:the )?registrant"
+    r"|par value|principal executive offices|IRS employer|I\.R\.S\. employer|commission file"
+    r"|state or other jurisdiction|\bregistrant\b|title of (?:each )?class|trading symbol"
+    r"|exchange on which registered|\brule (?:405|425|12b-2|14a-12|14d-2|13e-4)|\bCFR\b|C\.F\.R\."
+    r"|section 1[2358]\(?[a-g]?\)? (?:or|of)|aggregate market value|accelerated filer|shell company"
+    r"|incorporated (?:herein )?by reference|incorporated herein"
+    r"|attached (?:hereto )?as (?:an )?exhibit|(?:furnished|filed) (?:herewith|as exhibit)"
+    r"|shall not be deemed|deemed [\"\u201c'\u2018]?filed|duly (?:authorized|caused)|hereunto"
+    r"|\bInline XBRL\b|interactive data file|exhibit (?:no|index|\d)"
+    r"|securities exchange act|securities and exchange commission|securities act of 1933"
+    r"|all rights reserved|/s/|\(?unaudited\)?[.:]?\Z",
+    re.IGNORECASE,
+)
+# What may come otherwise
+_CAUTION = re.compile(
+    r"forward[- ]looking|safe harbo[u]?r|private securities litigation"
+    r"|undertakes? no (?:obligation|duty)|no obligation to (?:publicly )?update"
+    r"|(?:disclaims?|assumes? no) any (?:obligation|intent)"
+    r"|differ materially|risks? and uncertainties|risk factors|words such as|cautionary"
+    r"|not (?:a )?guarantees? of future|undue reliance",
+    re.IGNORECASE,
+)
+# Where to hear more, how it was reckoned: unless the sentence has a figure
+_POINTER = re.compile(
+    r"conference call|webcast|replay|dial(?:ing|-in)?\b|investor relations|press release"
+    r"|for more information|(?:please )?visit (?:https?|www)|https?://|www\.|@\w{1,40}\.\w"
+    r"|non-GAAP (?:financial )?measures?|(?:is|are) defined as|reconciliation of"
+    r"|should (?:be )?read in conjunction|accompanying notes|supplemental information",
+    re.IGNORECASE,
+)
+# Headings under which everything is such
+_SECTION = re.compile(
+    r"disclaimer|use of (?:certain )?non"
+    r"|non-GAAP (?:financial )?(?:measures?|information|disclosures?)|definitions?\b|reconciliation"
+    r"|conference call|webcast|earnings call|(?:related|upcoming) communications"
+    r"|\Aabout\b|\bcontacts?\b|exhibits\b|exhibit (?:index|list)|signatures?\b|legal notice"
+    r"|table of contents|index to|basis of presentation|important (?:information|notice)"
+    r"|additional information",
+    re.IGNORECASE,
+)
+_REPORTS = _words(r"reports?|announces?|results|quarter|raises|declares")
+_ITEM = re.compile(
+    r"(?:item|part|note|section|schedule|appendix)\s{1,3}[\dIVX]{1,4}", re.IGNORECASE
+)
+_HEADER_LINE = re.compile(r"[A-Z][A-Z /&'-]{2,40}:")  # of an SGML header: "COMPANY CONFORMED NAME:"
+_PART_HEADING = _words(
+    r"segments?|divisions?|business units?|regions?|geograph\w{1,6}|subsidiar\w{1,4}"
+    r"|North America\w{0,2}|Latin America\w{0,2}|Europe\w{0,3}|Asia(?:[- ]Pacific)?|EMEA|APAC"
+    r"|International|Americas|China|Japan|Germany|Canada"
+)
+_WHOLE_HEADING = _words(
+    r"consolidated|total|company|group|overall|results|highlights|outlook|guidance"
+)
+_NAMED_PART = re.compile(
+    r"\b((?:[A-Z][\w-]{1,24}\s(?:(?:&|and)\s)?){1,4})"
+    r"(?:segment|division|business unit|reporting unit)s?\b"
+)
+_ARTICLES = frozenset("The Our Its In This That Each Both Of For And Total Operating".split())  # noqa: SIM905
+_VERB = _words(
+    r"is|are|was|were|be|been|has|have|had|will|would|may|can|could|expects?|expected|anticipates?"
+    r"|forecasts?|plans?|sees?|rose|fell|grew|rises?|falls?|declin(?:ed|es)|increas(?:ed|es)"
+    r"|decreas(?:ed|es)|gain(?:ed|s)|lost|earn(?:ed|s)|report(?:ed|s)|post(?:ed|s)|announc(?:ed|es)"
+    r"|deliver(?:ed|s)|generat(?:ed|es)|rais(?:ed|es)|lower(?:ed|s)|cut|cuts|reaffirm(?:ed|s)"
+    r"|reiterat(?:ed|es)|maintain(?:ed|s)|improv(?:ed|es)|expand(?:ed|s)|reach(?:ed|es)|total(?:ed|led|s)"
+    r"|said|says|approv(?:ed|es)|declar(?:ed|es)|complet(?:ed|es)|acquir(?:ed|es)|repurchas(?:ed|es)"
+    r"|return(?:ed|s)|paid|pays|narrow(?:ed|s)|widen(?:ed|s)|jump(?:ed|s)|dropp?(?:ed|s)|climb(?:ed|s)"
+    r"|swung|came|stood|amount(?:ed|s)|reflect(?:ed|s)|includ(?:ed|es)|clos(?:ed|es)"
+    r"|appoint(?:ed|s)|nam(?:ed|es)|elect(?:ed|s)|enter(?:ed|s)|sign(?:ed|s)|launch(?:ed|es)"
+)
+_STOPPED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"')\]\u201d\u2019\u300d*]{0,3}\Z")
+_BULLETED = re.compile(r"[-*\u2022\u00b7\u25aa\u25cf\u25e6\u2013\u2014]\s")
+_FIGURE = re.compile(
+    r"[$\u20ac\u00a3\u00a5]\s?\(?\d|\d\s?%|\d (?:million|billion|percent|per cent)"
+)
+_LETTER = re.compile(r"[^\W\d_]{2}")
+
+
+def stopped(sentence: str) -> bool:
+    """Tell whether it ends as a sentence does."""
+    return _STOPPED.search(sentence[-8:]) is not None
+
+
+def without_bullet(sentence: str) -> str:
+    """Return a list item without its mark."""
+    match = _BULLETED.match(sentence)
+    return sentence[match.end() :].lstrip() if match else sentence
+
+
+def places(text: str, spans: Sequence[Span]) -> list[Place]:
+    """Return what each sentence of a text is, in order."""
+    names = part_names(text)
+    found: list[Place] = []
+    section = caution = under = False
+    last = 0
+    for start, end in spans:
+        sentence = text[start : min(end, start + JUDGED_CHARACTERS)]
+        form = _form(sentence, ends=stopped(text[max(start, end - 8) : end]))
+        if text.count("\n", last, start) > 1:  # a paragraph
+            caution = False
+        last = end
+        if form is Form.HEADING and _opens(sentence) and _is_alone(text, start, end):
+            section = _opens_boilerplate(sentence)
+            under = _is_part(sentence, names)
+            caution = False
+        elif form is Form.PROSE:
+            figure = _FIGURE.search(sentence) is not None
+            cautious = _CAUTION.search(sentence) is not None
+            caution = cautious or (caution and not figure)
+            if section or caution or (_POINTER.search(sentence) and not figure):
+                form = Form.BOILERPLATE
+        named = names is not None and names.search(sentence) is not None
+        found.append(Place(form, named, under))
+    return found
+
+
+def part_names(text: str) -> re.Pattern[str] | None:
+    """Return what finds the names that a text gives to segments; None where it gives none."""
+    names = set()
+    for match in _NAMED_PART.finditer(text):
+        words = match[1].split()
+        while words and words[0] in _ARTICLES:
+            del words[0]
+        if words:
+            names.add(" ".join(words))
+        if len(names) >= NAMES_MAX:
+            break
+    if not names:
+        return None
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})\b")
+
+
+def _form(sentence: str, *, ends: bool) -> Form:
+    if is_row(sentence) or _LETTER.search(sentence) is None:
+        return Form.ROW
+    if _COVER.search(sentence):
+        return Form.BOILERPLATE
+    if _HEADER_LINE.match(sentence) and not ends:
+        return Form.ROW
+    verb = _VERB.search(sentence) is not None
+    words = len(sentence.split())
+    if ends:
+        short = words <= HEADING_WORDS and not verb and not _FIGURE.search(sentence)
+        item = _ITEM.match(sentence) is not None and is_title(sentence)
+        return (
+            Form.HEADING if short and (item or is_shouted(sentence) or words <= 4) else Form.PROSE
+        )
+    heading = is_shouted(sentence) or is_title(sentence) or sentence.endswith(":")
+    return Form.HEADING if heading or not verb or words <= 3 else Form.PROSE
+
+
+def _opens(heading: str) -> bool:
+    """Does a section begin with it? Not where it is an item of a list that is no sentence."""
+    if len(heading) > HEADING_CHARACTERS or _BULLETED.match(heading):
+        return False
+    return not heading[0].islower() and not heading.endswith((",", ";"))
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    """Does it stand on a line of its own?"""
+    before = text[max(0, start - INDENT_MAX) : start].rstrip(" \t")
+    after = text[end : end + INDENT_MAX].lstrip(" \t")
+    return before[-1:] in ("", "\n", "\r") and after[:1] in ("", "\n", "\r")
+
+
+def _opens_boilerplate(heading: str) -> bool:
+    if _CAUTION.search(heading):
+        return True
+    return _SECTION.search(heading) is not None and not _REPORTS.search(heading)
+
+
+def _is_part(heading: str, named: re.Pattern[str] | None) -> bool:
+    if _WHOLE_HEADING.search(heading):
+        return False
+    return _PART_HEADING.search(heading) is not None or (
+        named is not None and named.search(heading) is not None
+    )
