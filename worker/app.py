@@ -21,8 +21,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.record import Record
-from tickertape.delivery.watermark import Leases
 from tickertape.kafka.clock import PartitionClock
 from tickertape.kafka.consumer import Point, Start
 from tickertape.kafka.metadata import Metadata
@@ -61,7 +61,7 @@ class Lifecycle(Protocol):
 
 
 class TickertapeApp(faust.App):
-    """The Faust app, with bounded revoke and shutdown, holds, and our watermark."""
+    """The Faust app, with bounded revoke and shutdown, holds, and our offsets."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -69,7 +69,7 @@ class TickertapeApp(faust.App):
         # What serves the pages. Access logs are off; shutdown closes open streams: aiohttp's
         # default waits for them for a minute.
         self.runner_of: Callable[..., AppRunner] = AppRunner
-        self.leases = Leases()
+        self.offsets = ConsumerOffsets()
         self.flows: list[Flow[Any]] = []
         self._flow_of: dict[str, Flow[Any]] = {}
         self.holds = Holds(self.flows)
@@ -171,17 +171,17 @@ class TickertapeApp(faust.App):
                 rest[tp] = messages
             elif self._consuming:
                 trusted = flow.spec.routes[tp.topic].internal
-                lease = self.leases.of(tp.topic, tp.partition)
-                if messages and lease.went_back(messages[0].offset):
+                offsets = self.offsets.of(tp.topic, tp.partition)
+                if messages and offsets.went_back(messages[0].offset):
                     log.warning(
                         "log_begins_again",
                         topic=tp.topic,
                         partition=tp.partition,
                         offset=messages[0].offset,
                     )
-                    lease = self.leases.again(tp.topic, tp.partition)
+                    offsets = self.offsets.again(tp.topic, tp.partition)
                     self._clocks[tp] = PartitionClock()
-                taken = flow.put(self._records(tp, messages, trusted=trusted), lease)
+                taken = flow.put(self._records(tp, messages, trusted=trusted), offsets)
                 if not taken and len(messages) < DEFERRED_RECORDS:
                     self.holds.defer(self.consumer, tp)
         if any(flow.wants_hold for flow in self.flows):
@@ -202,13 +202,13 @@ class TickertapeApp(faust.App):
     def begin(self, tps: Collection[TP], starts: Mapping[TP, Start]) -> None:
         """These partitions are read from there on; those of topics that are gone, from nowhere."""
         for tp in tps:
-            lease = self.leases.again(tp.topic, tp.partition)
+            offsets = self.offsets.again(tp.topic, tp.partition)
             self._ends.pop(tp, None)
             self._topic_ids.pop(tp.topic, None)
             self._clocks.pop(tp, None)
             if (start := starts.get(tp)) is not None:
-                lease.committed = start.committed
-                lease.reach(start.offset)
+                offsets.committed = start.committed
+                offsets.reach(start.offset)
                 self._clocks[tp] = PartitionClock(start.metadata.clock_ms)
         for tp, start in starts.items():
             if start.topic_id is not None:
@@ -218,19 +218,19 @@ class TickertapeApp(faust.App):
         """All before these offsets was handed over, or will never be."""
         if self._consuming:
             for tp, position in positions.items():
-                self.leases.of(tp.topic, tp.partition).reach(position)
+                self.offsets.of(tp.topic, tp.partition).reach(position)
 
     def points(self) -> dict[tuple[str, int], Point]:
         """Return what is to be committed now."""
         return {
             tp: Point(offset, Metadata(self._topic_ids.get(tp[0]), self._clock_at(tp, offset)))
-            for tp, offset in self.leases.uncommitted().items()
+            for tp, offset in self.offsets.uncommitted().items()
         }
 
     def committed(self, offsets: Mapping[TP, int]) -> None:
         """The group has these offsets now."""
         for tp, offset in offsets.items():
-            self.leases.of(tp.topic, tp.partition).committed = offset
+            self.offsets.of(tp.topic, tp.partition).committed = offset
             if (clock := self._clocks.get(tp)) is not None:
                 clock.forget(offset)
 
@@ -245,7 +245,7 @@ class TickertapeApp(faust.App):
             return {}
         found: dict[str, dict[int, int]] = defaultdict(dict)
         for tp in consumer.assignment():
-            at = self.leases.committable(tp.topic, tp.partition) or 0
+            at = self.offsets.committable(tp.topic, tp.partition) or 0
             end = cast(Consumer, consumer).readable_to(tp) or 0
             found[tp.topic][tp.partition] = max(max(end, self._ends.get(tp, 0)) - at, 0)
         return dict(found)
@@ -361,7 +361,7 @@ class TickertapeApp(faust.App):
         self._consuming = False
         await asyncio.gather(*(flow.drain(self.settings.drain_seconds) for flow in self.flows))
         await within(COMMIT_SECONDS_MAX, cast(Consumer, self.consumer).commit_now())
-        self.leases.revoke()
+        self.offsets.revoke()
         for flow in self.flows:
             flow.revoke(resume=not self.should_stop)
 

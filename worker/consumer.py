@@ -162,7 +162,7 @@ class FetchThread(AIOKafkaConsumerThread):
 
 
 class Consumer(FaustConsumer):
-    """Commits our watermark: Faust's passes records in flight (faust-streaming issue 606).
+    """Commits our offsets: Faust's passes records in flight (faust-streaming issue 606).
 
     What is fetched for a flow goes straight to it: Faust's way through events, queues and acks
     costs some 0.1 ms a record, as much as all else that the pipeline does with it.

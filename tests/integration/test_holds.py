@@ -228,5 +228,5 @@ async def test_what_is_passed_over_is_committed_and_hides_nothing(
             await asyncio.sleep(0.15)
         await fill(producer, one.topic, 20, own=lambda _: True)
         await until(lambda: len(one.came) == 10)
-        await until(lambda: set(app.leases.offsets().values()) == {510})
+        await until(lambda: set(app.offsets.committables().values()) == {510})
     assert {record.offset % 100 for record in one.came} == {38, 70}

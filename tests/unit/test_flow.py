@@ -15,11 +15,11 @@ from tickertape import metrics
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.spec import Limits, Spec
-from tickertape.delivery.watermark import Leases
 from tickertape.errors import (
     InvalidRecord,
     OutageError,
@@ -38,7 +38,7 @@ class Harness:
         self.sent: list[Outgoing] = []
         self.refuse = {}
         self.windows = []
-        self.leases = Leases()
+        self.offsets = ConsumerOffsets()
         self.handler = lambda works: [Done()] * len(works)
         spec = Spec(
             name="f",
@@ -69,7 +69,7 @@ class Harness:
     def put(self, offset, value, key=b"k", topic="t", headers=(), trusted=False):
         data = value if isinstance(value, bytes) else orjson.dumps(value)
         record = Record(topic, 0, offset, key, data, headers, 1000, trusted)
-        self.flow.put([record], self.leases.of(topic, 0))
+        self.flow.put([record], self.offsets.of(topic, 0))
         return record
 
     async def quiet(self):
@@ -122,11 +122,11 @@ async def test_a_record_is_settled_after_all_that_follows_from_it_is_acknowledge
     harness = Harness()
     harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")]) for _ in works]
     harness.put(0, {"id": "k", "batch_id": "b"})
-    assert harness.leases.committable("t", 0) == 0
+    assert harness.offsets.committable("t", 0) == 0
     await harness.quiet()
     assert [record.topic for record in harness.sent] == ["out", "batch-progress"]
     assert harness.progress() == [("b", "done", 0, [[0, 1]])]
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
 
 
 async def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_its_batch():
@@ -218,7 +218,7 @@ async def test_one_poison_record_costs_only_itself():
         harness.put(n, {"id": str(n)}, str(n).encode())
     await harness.quiet()
     assert len(harness.to("t-retry-0")) == 1
-    assert harness.leases.committable("t", 0) == 10
+    assert harness.offsets.committable("t", 0) == 10
     assert harness.flow.counters.processed == 10
 
 
@@ -243,7 +243,7 @@ async def test_an_outage_holds_the_flow_and_spends_no_attempt():
     await asyncio.sleep(0.2)
     await harness.quiet()
     assert not harness.flow.wants_hold
-    assert harness.leases.committable("t", 0) == 3
+    assert harness.offsets.committable("t", 0) == 3
     assert not harness.to("t-retry-0")
 
 
@@ -253,10 +253,10 @@ async def test_a_broker_that_is_away_is_waited_for():
     harness.handler = lambda works: [Done([Outgoing("out", b"k", b"v")]) for _ in works]
     harness.put(0, {"id": "k"})
     await asyncio.sleep(0.05)
-    assert harness.leases.committable("t", 0) == 0
+    assert harness.offsets.committable("t", 0) == 0
     harness.refuse.clear()
     await asyncio.sleep(0.6)
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
 
 
 async def test_an_output_the_broker_never_takes_makes_the_record_dead():
@@ -267,7 +267,7 @@ async def test_an_output_the_broker_never_takes_makes_the_record_dead():
     await harness.quiet()
     assert len(harness.to("t-dlq")) == 1
     assert harness.progress() == [("b", State.DEAD.value, 0, [[0, 1]])]
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
 
 
 async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is_and_says_so():
@@ -279,7 +279,7 @@ async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is_and_says_
     for _ in range(50):
         await asyncio.sleep(0)
     assert harness.flow.records_in_flight == 1
-    assert harness.leases.committable("t", 0) == 0
+    assert harness.offsets.committable("t", 0) == 0
     assert harness.flow.wants_hold
     assert "t-dlq refuses every form of a dead letter" in harness.flow.reason
     assert len(harness.windows) == 1  # no loop: it waits for the breaker
@@ -287,7 +287,7 @@ async def test_a_record_whose_dead_letter_is_refused_stays_where_it_is_and_says_
     harness.now = 2.0
     harness.flow.resume()
     await harness.quiet()
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
     assert not harness.flow.wants_hold
 
 
@@ -310,7 +310,7 @@ async def test_of_a_letter_that_is_over_the_limit_ever_less_is_kept():
     assert [len(letter.key) for letter in letters] == [5000, 5000, 64]
     assert [bool(letter.value) for letter in letters] == [True, False, False]
     assert (h.DLT_OFFSET, b"0") in letters[-1].headers
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
 
 
 async def test_a_topic_that_may_not_be_written_holds_the_flow_and_no_attempt_is_spent():
@@ -329,7 +329,7 @@ async def test_a_topic_that_may_not_be_written_holds_the_flow_and_no_attempt_is_
     harness.now = 2.0
     harness.flow.resume()
     await harness.quiet()
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
     assert not harness.flow.wants_hold
 
 
@@ -353,7 +353,7 @@ async def test_an_outage_while_a_record_is_decoded_holds_it():
     harness.now = 2.0
     harness.flow.resume()
     await harness.quiet()
-    assert harness.leases.committable("t", 0) == 1
+    assert harness.offsets.committable("t", 0) == 1
     assert harness.windows == [[{"id": "k"}]]
 
 
@@ -375,7 +375,7 @@ async def test_progress_that_is_refused_is_told_item_by_item():
     for offset in range(2):
         harness.put(offset, {"id": f"k{offset}", "batch_id": "b"}, key=b"k%d" % offset)
     await harness.quiet()
-    assert harness.leases.committable("t", 0) == 2
+    assert harness.offsets.committable("t", 0) == 2
     assert [items for _, *items in harness.progress()] == [["done", 0, first]]
     assert metrics.progress_refused._value.get() == before + 1
 
@@ -386,7 +386,7 @@ async def test_what_is_not_for_a_flow_is_over_without_its_agent():
         harness.put(offset, {"id": f"{offset}"}, key=b"%d" % offset, headers=headers)
     await harness.quiet()
     assert harness.windows == [[{"id": "1"}]]
-    assert harness.leases.committable("t", 0) == 3
+    assert harness.offsets.committable("t", 0) == 3
 
 
 async def test_a_drain_is_bounded_and_what_was_cancelled_is_not_settled():
@@ -399,9 +399,9 @@ async def test_a_drain_is_bounded_and_what_was_cancelled_is_not_settled():
     harness.put(0, {"id": "k"})
     await asyncio.sleep(0)
     await harness.flow.drain(0.01)
-    assert harness.leases.committable("t", 0) == 0
+    assert harness.offsets.committable("t", 0) == 0
     assert harness.flow.wants_hold, "a consumer of our own must not hand over now"
-    harness.leases.revoke()
+    harness.offsets.revoke()
     harness.flow.revoke()
     assert harness.flow.records_in_flight == 0
     assert not harness.flow.wants_hold
@@ -409,7 +409,7 @@ async def test_a_drain_is_bounded_and_what_was_cancelled_is_not_settled():
 
 async def test_records_of_other_consumers_survive_a_revoke():
     harness = Harness()
-    other = Leases()
+    other = ConsumerOffsets()
 
     async def stuck(works):
         await asyncio.Event().wait()
@@ -420,7 +420,7 @@ async def test_records_of_other_consumers_survive_a_revoke():
     harness.put(0, {"id": "k"})
     await asyncio.sleep(0)
     await harness.flow.drain(0.01)
-    harness.leases.revoke()
+    harness.offsets.revoke()
     harness.handler = lambda works: [Done()] * len(works)
     harness.flow.revoke()
     await harness.quiet()
@@ -474,7 +474,7 @@ async def test_a_rebalance_in_an_outage_does_not_hold_the_flow_for_ever():
     harness.put(0, {"id": "k"})
     await asyncio.sleep(0.01)
     await harness.flow.drain(1.0)
-    harness.leases.revoke()
+    harness.offsets.revoke()
     harness.flow.revoke()
     assert harness.flow.wants_hold
     await pass_by(harness.flow, 60)

@@ -25,11 +25,11 @@ from tickertape.delivery import headers as h
 from tickertape.delivery import settlement
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import routes
 from tickertape.delivery.spec import Limits, Spec
-from tickertape.delivery.watermark import Leases
 from tickertape.errors import InvalidRecord, OutageError, TransientError
 
 KEYS = (b"a", b"b", b"c", None)
@@ -66,7 +66,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def boot(self):
         """A new process: nothing is remembered but what was committed."""
         self.windows: list[tuple[list, asyncio.Future]] = []
-        self.leases = Leases()
+        self.offsets = ConsumerOffsets()
         self.position = dict(self.committed)
         self.breakers = Breakers(self.clock)
         spec = Spec(
@@ -123,7 +123,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def put(self, record):
         async def inside():
-            self.flow.put([record], self.leases.of("t", record.partition))
+            self.flow.put([record], self.offsets.of("t", record.partition))
 
         self.loop.run_until_complete(inside())
 
@@ -179,14 +179,14 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule()
     def commit(self):
-        for (_, partition), offset in self.leases.offsets().items():
+        for (_, partition), offset in self.offsets.committables().items():
             self.committed[partition] = max(self.committed[partition], offset)
 
     @rule()
     def rebalance(self):
         self.loop.run_until_complete(self.flow.drain(0))
         self.commit()
-        self.leases.revoke()
+        self.offsets.revoke()
         self.loop.run_until_complete(self.revoke())
         self.position = dict(self.committed)
         self.spin()
@@ -204,7 +204,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def nothing_is_committed_before_its_outcome(self):
         if not hasattr(self, "loop"):
             return
-        for (_, partition), offset in self.leases.offsets().items():
+        for (_, partition), offset in self.offsets.committables().items():
             for passed in range(max(offset, self.committed[partition])):
                 assert self.accounted[partition, passed], f"{partition}/{passed} was lost"
 
@@ -219,7 +219,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def what_is_in_flight_is_bounded_and_counted(self):
         if not hasattr(self, "loop"):
             return
-        delivered = sum(lease.in_flight for lease in self.leases._leases.values())
+        delivered = sum(offsets.in_flight for offsets in self.offsets._partitions.values())
         assert self.flow.records_in_flight == delivered
         assert self.flow.records_in_flight <= LIMITS.records_max + 1
 

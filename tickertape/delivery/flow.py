@@ -6,7 +6,7 @@ agent's author cannot forget it:
 - records of one key are worked on in their order (`KeyOrder`);
 - a window that raises is halved until the bad record stands alone;
 - outputs, retry copies, dead letters and progress are confirmed by the broker before the
-  record's lease is settled, and only a settled lease lets the offset move (`Lease`);
+  record is settled, and only over settled records an offset moves (`PartitionOffsets`);
 - an outage holds the flow: records stay, attempts are not spent, one probe goes at a time;
 - over its bounds in records or bytes the flow asks for its topics to be held;
 - revoke and shutdown wait a bounded time, then cancel; what was cancelled is delivered again.
@@ -27,12 +27,12 @@ from tickertape.delivery import headers as h
 from tickertape.delivery import letters
 from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.keyorder import KeyOrder
+from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
 from tickertape.delivery.record import Record
 from tickertape.delivery.settlement import PRODUCING, Decided, InFlight, Settlement
 from tickertape.delivery.spec import Limits, Publish, Spec
 from tickertape.delivery.status import Counters
-from tickertape.delivery.watermark import Lease
 from tickertape.errors import ErrorClass, OutageError, TransientError, classify
 
 T = TypeVar("T")
@@ -68,18 +68,18 @@ class Flow(Generic[T]):
 
     # What the worker calls
 
-    def put(self, records: Iterable[Record], lease: Lease) -> int:
+    def put(self, records: Iterable[Record], offsets: PartitionOffsets) -> int:
         """Take records of one partition over, in their order; return how many are for the flow."""
         before = self._records
         if not self._accepting:
             return 0
         for record in records:
-            if not lease.deliver(record.offset):
+            if not offsets.deliver(record.offset):
                 continue
             if self.spec.passes(record):
-                lease.settle(record.offset)
+                offsets.settle(record.offset)
                 continue
-            self._queue.put(InFlight(record, lease))
+            self._queue.put(InFlight(record, offsets))
             self._records += 1
             self._bytes += record.size
         taken = self._records - before
@@ -145,7 +145,7 @@ class Flow(Generic[T]):
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, then cancel
         """Take nothing more, wait at most ``timeout`` seconds for running windows, cancel the rest.
 
-        What was not settled is not lost: its lease does not move. Call `revoke` next.
+        What was not settled is not lost: its offset does not move. Call `revoke` next.
         """
         self._accepting = False
         if self._timer is not None:
@@ -159,9 +159,9 @@ class Flow(Generic[T]):
             await asyncio.wait(self._tasks, timeout=1.0)
 
     def revoke(self, resume: bool = True) -> None:
-        """Forget the records whose leases are revoked; go on with the others, or (at shutdown)
+        """Forget the records of revoked partitions; go on with the others, or (at shutdown)
         stay as `drain` left it."""
-        for entry in self._queue.drop(lambda entry: entry.lease.revoked):
+        for entry in self._queue.drop(lambda entry: entry.offsets.revoked):
             self._forget(entry)
         self._accepting = resume
         self._wake()
@@ -227,7 +227,7 @@ class Flow(Generic[T]):
             decided = await self._work(left)
             # A revoked record is its new owner's: what we made of it would come twice.
             left = self._still_owned(left)
-            decided = [each for each in decided if not each.entry.lease.revoked]
+            decided = [each for each in decided if not each.entry.offsets.revoked]
             await self._settlement.settle(decided)
             self._finish([each.entry for each in decided])
             for breaker in self._breakers.opened(self._dependencies):
@@ -250,12 +250,12 @@ class Flow(Generic[T]):
         metrics.processing_seconds.labels(self.spec.name).observe(time.perf_counter() - started)
 
     def _still_owned(self, entries: Sequence[InFlight]) -> list[InFlight]:
-        """Return the entries whose leases live; let go of the others."""
+        """Return the entries whose partitions are still owned; let go of the others."""
         for entry in entries:
-            if entry.lease.revoked:
+            if entry.offsets.revoked:
                 self._queue.release(entry)
                 self._forget(entry)
-        return [entry for entry in entries if not entry.lease.revoked]
+        return [entry for entry in entries if not entry.offsets.revoked]
 
     async def _work(self, entries: Sequence[InFlight]) -> list[Decided]:
         """Return what is decided; what an outage holds is left out."""
@@ -330,7 +330,7 @@ class Flow(Generic[T]):
 
     def _finish(self, entries: Sequence[InFlight]) -> None:
         for entry in entries:
-            entry.lease.settle(entry.record.offset)
+            entry.offsets.settle(entry.record.offset)
             self._queue.release(entry)
             self._forget(entry)
         self.counters.processed += len(entries)

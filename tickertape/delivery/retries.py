@@ -2,7 +2,7 @@
 
 A consumer and group of its own: a record that waits inside a Faust agent would hold its buffer.
 A partition whose next record is not due is paused and sought back to it, so waiting keeps no
-records in memory, however many there are. Offsets move as in the flows: by leases.
+records in memory, however many there are. Offsets move as in the flows: over what is settled.
 
 A record is due at the time its header says, but never later than its level's delay after the
 broker stamped it (a header may be forged, a clock may jump), and never later than that delay
@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 from tickertape.background import spawn
 from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.record import Record
-from tickertape.delivery.watermark import Leases
 from tickertape.kafka.consumer import Consumer, Point
 from tickertape.kafka.metadata import Metadata
 from tickertape.settings import Settings
@@ -62,7 +62,7 @@ class RetryReader:
     def __init__(self, settings: Settings, flows: Mapping[str, Flow[Any]]) -> None:
         self._settings = settings
         self._flows = dict(flows)
-        self._leases = Leases()
+        self._offsets = ConsumerOffsets()
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
         self._resume_at: dict[TopicPartition, float] = {}  # monotonic
@@ -131,7 +131,7 @@ class RetryReader:
         self._begun.clear()
         self._resume_at.clear()
         self._seen.clear()
-        self._leases.revoke()
+        self._offsets.revoke()
         await consumer.stop()
 
     async def _run(self) -> None:
@@ -174,7 +174,7 @@ class RetryReader:
                 for tp in self._begun:
                     self._hand_over(consumer, tp, batches.get(tp, ()))
                     if (position := consumer.read_to(tp)) is not None:
-                        self._leases.of(tp.topic, tp.partition).reach(position)
+                        self._offsets.of(tp.topic, tp.partition).reach(position)
                 if time.monotonic() >= commit_at:
                     await self._commit(consumer)
                     commit_at = time.monotonic() + COMMIT_SECONDS
@@ -212,10 +212,10 @@ class RetryReader:
                 consumer.seek(tp, message.offset)
                 self._resume_at[tp] = time.monotonic() + max(wait, 0.0)
                 return
-            if self._leases.of(tp.topic, tp.partition).went_back(message.offset):
-                self._leases.again(tp.topic, tp.partition)
-            lease = self._leases.of(tp.topic, tp.partition)
-            flow.put([Record.of(message, trusted=True)], lease)
+            if self._offsets.of(tp.topic, tp.partition).went_back(message.offset):
+                self._offsets.again(tp.topic, tp.partition)
+            offsets = self._offsets.of(tp.topic, tp.partition)
+            flow.put([Record.of(message, trusted=True)], offsets)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
         now = time.monotonic()
@@ -230,14 +230,14 @@ class RetryReader:
         assigned = consumer.assignment()
         points = {
             TopicPartition(*tp): Point(offset, Metadata(self._topic_ids.get(tp[0])))
-            for tp, offset in self._leases.uncommitted().items()
+            for tp, offset in self._offsets.uncommitted().items()
             if TopicPartition(*tp) in assigned
         }
         if points:
             refused = await consumer.commit_points(points)
             for tp, point in points.items():
                 if tp not in refused:
-                    self._leases.of(tp.topic, tp.partition).committed = point.offset
+                    self._offsets.of(tp.topic, tp.partition).committed = point.offset
 
     async def _look(self, consumer: Consumer) -> None:
         """Begin again with a topic that was made anew."""
@@ -258,9 +258,9 @@ class RetryReader:
             return
         for tp, start in starts.items():
             consumer.seek(tp, start.offset)
-            lease = self._leases.again(tp.topic, tp.partition)
-            lease.committed = start.committed
-            lease.reach(start.offset)
+            offsets = self._offsets.again(tp.topic, tp.partition)
+            offsets.committed = start.committed
+            offsets.reach(start.offset)
             if start.topic_id is not None:
                 self._topic_ids[tp.topic] = start.topic_id
             self._begun.add(tp)
@@ -272,7 +272,7 @@ class RetryReader:
                 await self._commit(self._consumer)
         self._rebalances += 1
         self._begun.difference_update(revoked)
-        self._leases.revoke({(tp.topic, tp.partition) for tp in revoked})
+        self._offsets.revoke({(tp.topic, tp.partition) for tp in revoked})
         for tp in revoked:
             self._resume_at.pop(tp, None)
             self._seen.pop(tp, None)

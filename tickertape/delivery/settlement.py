@@ -18,11 +18,11 @@ import structlog
 
 from tickertape import metrics
 from tickertape.delivery import letters, policy, progress
+from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Limits, Publish, Spec
 from tickertape.delivery.status import Counters
-from tickertape.delivery.watermark import Lease
 from tickertape.errors import OutageError, PermanentError, TooLarge, classify, drop_traceback
 
 PUBLISH_RETRY_SECONDS = 0.5
@@ -37,7 +37,7 @@ class InFlight:
     """A record in the flow."""
 
     record: Record
-    lease: Lease
+    offsets: PartitionOffsets
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How far each partition may be committed.
 
 Faust 0.15.3's own calculation passes records in flight (faust-streaming issue 606), so the
-worker commits what stands here instead. A `Lease` belongs to one partition in one generation of
-the consumer group: after a rebalance there are new ones, and the old ones commit nothing.
+worker commits what stands here instead. A `PartitionOffsets` belongs to one partition in one
+generation of the consumer group: after a rebalance there are new ones, and the old ones commit
+nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class Lease:
+class PartitionOffsets:
     """The records of one partition that were handed to us and are not settled yet."""
 
     __slots__ = ("_done", "_next", "_order", "committed", "partition", "revoked", "topic")
@@ -40,11 +41,11 @@ class Lease:
 
     def went_back(self, offset: int) -> bool:
         """True for an offset before what was delivered. In one generation no consumer reads twice:
-        the log was cut off, or its topic made anew (`Leases.again`)."""
+        the log was cut off, or its topic made anew (`ConsumerOffsets.again`)."""
         return self._next is not None and offset < self._next
 
     def settle(self, offset: int) -> None:
-        """The record's outcome is confirmed. Of a revoked lease: nothing happens."""
+        """The record's outcome is confirmed. Of revoked ones: nothing happens."""
         if self.revoked:
             return
         self._done.add(offset)
@@ -76,46 +77,46 @@ class Lease:
         self._done.clear()
 
 
-class Leases:
-    """The leases of one consumer, by topic and partition."""
+class ConsumerOffsets:
+    """The offsets of one consumer, by topic and partition."""
 
     def __init__(self) -> None:
-        self._leases: dict[tuple[str, int], Lease] = {}
+        self._partitions: dict[tuple[str, int], PartitionOffsets] = {}
 
-    def of(self, topic: str, partition: int) -> Lease:
-        """Return the lease of a partition, a new one where there is none."""
-        lease = self._leases.get((topic, partition))
-        if lease is None:
-            lease = self._leases[topic, partition] = Lease(topic, partition)
-        return lease
+    def of(self, topic: str, partition: int) -> PartitionOffsets:
+        """Return the offsets of a partition, new ones where there are none."""
+        offsets = self._partitions.get((topic, partition))
+        if offsets is None:
+            offsets = self._partitions[topic, partition] = PartitionOffsets(topic, partition)
+        return offsets
 
-    def again(self, topic: str, partition: int) -> Lease:
-        """Return a new lease of a partition whose log begins again: what was taken over of the
+    def again(self, topic: str, partition: int) -> PartitionOffsets:
+        """Return new offsets of a partition whose log begins again: what was taken over of the
         old one settles nothing."""
         committed = self.of(topic, partition).committed
         self.revoke({(topic, partition)})
-        lease = self.of(topic, partition)
-        lease.committed = committed
-        return lease
+        offsets = self.of(topic, partition)
+        offsets.committed = committed
+        return offsets
 
     def uncommitted(self) -> dict[tuple[str, int], int]:
         """Return the offsets that are to be committed now."""
-        found = ((tp, lease.uncommitted) for tp, lease in self._leases.items())
+        found = ((tp, offsets.uncommitted) for tp, offsets in self._partitions.items())
         return {tp: offset for tp, offset in found if offset is not None}
 
     def committable(self, topic: str, partition: int) -> int | None:
         """Return the offset to commit, None when nothing is known."""
-        lease = self._leases.get((topic, partition))
-        return lease.committable if lease is not None else None
+        offsets = self._partitions.get((topic, partition))
+        return offsets.committable if offsets is not None else None
 
-    def offsets(self) -> dict[tuple[str, int], int]:
+    def committables(self) -> dict[tuple[str, int], int]:
         """Return the committable offset of every partition that has one."""
-        found = ((tp, lease.committable) for tp, lease in self._leases.items())
+        found = ((tp, offsets.committable) for tp, offsets in self._partitions.items())
         return {tp: offset for tp, offset in found if offset is not None}
 
     def revoke(self, partitions: set[tuple[str, int]] | None = None) -> None:
         """Revoke these, or all."""
-        for tp in list(self._leases) if partitions is None else partitions:
-            lease = self._leases.pop(tp, None)
-            if lease is not None:
-                lease.revoke()
+        for tp in list(self._partitions) if partitions is None else partitions:
+            offsets = self._partitions.pop(tp, None)
+            if offsets is not None:
+                offsets.revoke()
