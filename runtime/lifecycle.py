@@ -170,6 +170,7 @@ class Worker:
         self._keep(
             ("holds", self.app.keep_holds),
             ("pings", self.standing.ping),
+            ("letters", self.standing.count_letters),
             ("broker", self._watch.run),
             ("expiry", self._expire),
         )

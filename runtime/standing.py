@@ -12,11 +12,13 @@ from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.status import FlowStatus
+from tickertape.errors import BrokerError
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.services import Services
 from worker import TickertapeApp
 
 PING_SECONDS = 10.0
+LETTERS_SECONDS = 15.0
 
 
 class Standing:
@@ -32,6 +34,7 @@ class Standing:
         self._watch = watch
         self._batches = batches
         self._down: dict[str, str] = {}
+        self._open_letters: int | None = None
         self._started = time.time()
 
     @property
@@ -105,6 +108,7 @@ class Standing:
             "messages_processed": sum(flow.counters.processed for flow in work),
             "embeddings_generated": runner.texts,
             "summaries_generated": sum(flow.counters.processed for flow in summaries),
+            "dead_letters_open": self._open_letters,
             "errors": sum(flow.counters.errors for flow in work),
             "last_processed": max(times, default=None),
             "started": self._started,
@@ -129,6 +133,15 @@ class Standing:
     def paused(self) -> bool:
         """True after `pause`."""
         return any(flow.paused for flow in self._app.flows)
+
+    async def count_letters(self) -> None:
+        """Count the open dead letters now and then, for ever; None where it is not known."""
+        while True:
+            try:
+                self._open_letters = await self.services.dead_letters.open_count()
+            except BrokerError:
+                self._open_letters = None
+            await asyncio.sleep(LETTERS_SECONDS)
 
     async def ping(self) -> None:
         """Ask the dependencies now and then, for ever: what does not answer is not ready."""

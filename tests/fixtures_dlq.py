@@ -107,6 +107,9 @@ class System:
     async def ids(self, *arguments: str) -> list[str]:
         return [letter["id"] for letter in await self.json("list", *arguments)]
 
+    async def open_count(self) -> int:
+        return await self.box().open_count()
+
     async def read(self, topic: str) -> list[Any]:
         """All records of a topic."""
         consumer = AIOKafkaConsumer(

@@ -201,6 +201,14 @@ class MemoryLetters:
     async def get(self, place: Place) -> Letter | None:
         return next((x for x in self.letters if x.place == place), None)
 
+    async def bounds(self, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
+        """One partition each; the offsets of other topics' letters count as deleted."""
+        found: dict[tuple[str, int], tuple[int, int]] = {}
+        for place in [x.place for x in self.letters if x.place.topic in set(topics)]:
+            begin, _ = found.get((place.topic, 0), (place.offset, 0))
+            found[place.topic, 0] = (begin, place.offset + 1)
+        return found
+
     async def of_key(
         self, topics: Iterable[str], key: bytes, wanted: Callable[[Letter], bool]
     ) -> Letter | None:
@@ -231,6 +239,7 @@ class MemoryRuntime:
             "embeddings_generated": 1400,
             "summaries_generated": 310,
             "errors": sum(f.dead for f in self.shown),
+            "dead_letters_open": 1,
             "last_processed": 1_760_000_000.5,
             "started": 1_759_990_000.0,
             "uptime_seconds": 10_000.5,

@@ -47,6 +47,9 @@ messages_consumed = _counter(
 )
 retries = _counter("retries_total", "Records sent to a retry topic.", "level", "error")
 dead = _counter("dead_total", "Records sent to a dead letter topic.", "topic", "error")
+dead_letters_open = _gauge(
+    "dead_letters_open", "Dead letters that nobody has replayed, parked or purged; of all workers."
+)
 unreadable = _counter(
     "unreadable_total", "Records and batches passed over as unreadable.", "topic", "what"
 )

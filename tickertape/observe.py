@@ -48,6 +48,8 @@ def observe(runtime: Runtime, runner: Runner) -> None:
     _observe_flows(runtime.flows())
     _observe_lags(runtime.lags())
     _observe_breakers(runtime.breakers.all())
+    letters = runtime.stats()["dead_letters_open"]
+    metrics.dead_letters_open.set(float("nan") if letters is None else letters)
 
 
 def _observe_runner(runner: Runner) -> None:

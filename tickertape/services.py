@@ -59,7 +59,8 @@ class Runtime(Protocol):
 
     def stats(self) -> dict[str, Any]:
         """Return {messages_processed, embeddings_generated, summaries_generated, errors,
-        last_processed (epoch seconds or None), started, uptime_seconds, ...}."""
+        dead_letters_open (of all workers; None where not known), last_processed (epoch seconds or
+        None), started, uptime_seconds, ...}."""
 
     def pause(self) -> None:
         """Stop consuming (this worker only)."""

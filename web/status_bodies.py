@@ -63,6 +63,9 @@ class Stats(Answer):
     messages_processed: int = 0
     embeddings_generated: int = 0
     summaries_generated: int = 0
+    dead_letters_open: int | None = Field(
+        None, description="Of all workers, counted every 15 seconds; null where it is not known."
+    )
     errors: int = 0
     last_processed: float | None = Field(None, description="Epoch seconds.")
     started: float | None = Field(None, description="Epoch seconds.")

@@ -146,6 +146,7 @@ async def test_an_export_gives_all_back(system: System, tmp_path: Path) -> None:
 
 async def test_a_replay_as_typed(system: System) -> None:
     await system.die(value(0), value(1), value(2))
+    assert await system.open_count() == 3
     dry = await system.json("replay", "--all", "--dry-run")
     assert (dry["dry_run"], dry["replayed"]) == (True, 3)
     assert await system.read(topics.rekeyed(system.text)) == []
@@ -156,6 +157,7 @@ async def test_a_replay_as_typed(system: System) -> None:
     )
     found = await system.read(topics.rekeyed(system.text))
     assert {(r.key, r.value) for r in found} == {(b"d%d" % n, value(n)) for n in range(3)}
+    assert await system.open_count() == 0
     # Marked in Kafka itself: another process knows of it.
     assert await system.ids() == []
     assert len(await system.ids("--any-state")) == 3
@@ -266,6 +268,7 @@ async def test_a_purge_deletes_the_oldest_and_hides_the_others(system: System) -
     done = await system.json("purge", "--batch", "c", "--yes", "--limit", "3")
     assert done == {"dry_run": False, "deleted": 3, "hidden": 0}
     assert await system.begins(system.dlq) == [0, 3, 0]
+    assert await system.open_count() == 7
     done = await system.json("purge", "--key", "d9", "--yes")
     assert done == {"dry_run": False, "deleted": 0, "hidden": 1}
     assert f"{system.dlq}/2/1" not in await system.ids("--limit", "50")

@@ -39,6 +39,22 @@ def test_what_was_marked_last_in_line_is_its_state(
         assert marks.state(after) is State.OPEN
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(MARKED), st.sets(places)), max_size=6),
+    st.integers(0, 40),
+    st.integers(0, 50),
+)
+def test_open_letters_are_counted_without_reading_one(
+    writes: list[tuple[State, set[Place]]], begin: int, more: int
+) -> None:
+    marks = Marks()
+    for state, found in writes:
+        read(marks, outgoing("marks", state, found), marks.offsets.get(0, 0))
+    there = [Place("a-dlq", 1, offset) for offset in range(begin, begin + more)]
+    expected = sum(marks.state(place) is State.OPEN for place in there)
+    assert marks.open_count("a-dlq", 1, begin, begin + more) == expected
+
+
 @given(st.sets(st.integers(0, 60)))
 def test_a_run_of_letters_is_one_record(offsets: set[int]) -> None:
     records = outgoing("marks", State.REPLAYED, [Place("a-dlq", 1, n) for n in offsets])

@@ -7,37 +7,28 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from dataclasses import asdict, replace
 
 import click
 import numpy as np
 
 from tickertape import kafka_admin
 from tickertape.broker import EmbeddedBroker
+from tickertape.cli.check import Check
+from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.documents import Delete, Document, DocumentKey, Put, StoredChunk, chunk_id
 from tickertape.editions import Edition
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.errors import StoreError, TickertapeError
+from tickertape.llm import open_llm
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
 from tickertape.stores.base import Mode, Query, Store
-from tickertape.summarize import open_summarizer
 from tickertape.versions import Origin, Stamp, Version
 
 COLLECTION = "tickertape-doctor"
 CHECK_SECONDS_MAX = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. ``mend`` says what to do where it is not ``ok``."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
 
 
 def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
@@ -45,11 +36,15 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
 
     @click.command("doctor")
     @click.option("--write", is_flag=True, help="Write, read and delete a probe in each store.")
+    @click.option("--worker", "address", help="The worker to ask.  [default: that of the settings]")
     @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
     @click.pass_context
-    def doctor(context: click.Context, write: bool, as_json: bool) -> None:
-        """Check everything a worker needs, and say how to mend what is wrong."""
-        checks = asyncio.run(_collect(load_settings(), write, quiet=as_json))
+    def doctor(context: click.Context, write: bool, address: str | None, as_json: bool) -> None:
+        """Check everything a worker needs, and say how to mend what is wrong.
+
+        What this shell's settings say is tried here; a worker that runs is asked how it stands.
+        """
+        checks = asyncio.run(_collect(load_settings(), write, address, quiet=as_json))
         if as_json:
             click.echo(json.dumps([asdict(check) for check in checks]))
         context.exit(0 if all(check.ok for check in checks) else 1)
@@ -57,9 +52,11 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     return [doctor]
 
 
-async def _collect(settings: Settings, write: bool, quiet: bool) -> list[Check]:
+async def _collect(
+    settings: Settings, write: bool, address: str | None, quiet: bool
+) -> list[Check]:
     checks: list[Check] = []
-    async for check in examine(settings, write):
+    async for check in examine(settings, write, address):
         checks.append(check)
         if not quiet:
             mark = click.style("ok   ", fg="green") if check.ok else click.style("wrong", fg="red")
@@ -69,8 +66,10 @@ async def _collect(settings: Settings, write: bool, quiet: bool) -> list[Check]:
     return checks
 
 
-async def examine(settings: Settings, write: bool = False) -> AsyncIterator[Check]:
-    """Yield the checks, one after the other."""
+async def examine(
+    settings: Settings, write: bool = False, address: str | None = None
+) -> AsyncIterator[Check]:
+    """Yield the checks, one after the other. ``address``: the worker's, if not the settings'."""
     yield await _broker(settings)
     yield await _topics(settings)
     yield await _model(settings)
@@ -82,6 +81,8 @@ async def examine(settings: Settings, write: bool = False) -> AsyncIterator[Chec
     for store in stores:
         yield await _store(store, write)
     yield await _llm(settings)
+    async for check in ask_worker(address or worker_address(settings)):
+        yield check
 
 
 async def _broker(settings: Settings) -> Check:
@@ -165,13 +166,20 @@ async def _probe(store: Store) -> None:
 
 async def _llm(settings: Settings) -> Check:
     if settings.llm_url is None:
-        return Check("summaries", True, "extractive (LLM_URL is not set)")
-    summarizer = open_summarizer(settings, cast(Any, None))  # an LLM embeds nothing
-    await summarizer.start()
+        return Check("summaries", True, "extractive (LLM_URL is not set here)")
     try:
-        await asyncio.wait_for(summarizer.ping(), CHECK_SECONDS_MAX)
+        model = open_llm(settings)
+        await model.start()
+        try:
+            described = await asyncio.wait_for(model.describe(), CHECK_SECONDS_MAX)
+        finally:
+            await model.stop()
     except (TickertapeError, TimeoutError) as error:
-        return Check("summaries", False, str(error), "check LLM_URL, LLM_API_KEY and MODEL_NAME")
-    finally:
-        await summarizer.stop()
-    return Check("summaries", True, f"{summarizer.name} at {settings.llm_url}")
+        mend = "check LLM_URL, LLM_API_KEY and MODEL_NAME"
+        return Check("summaries", False, str(error) or "no answer in time", mend)
+    if described.served is False:
+        found = f"{settings.llm_url} answers, and has no model {model.name}"
+        return Check(
+            "summaries", False, found, "set MODEL_NAME to one that it has (GET /v1/models)"
+        )
+    return Check("summaries", True, f"{model.name} at {settings.llm_url}")

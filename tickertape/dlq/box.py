@@ -96,6 +96,15 @@ class DeadLetters:
             async for letter in letters:
                 yield letter, self._marks.state(letter.place)
 
+    async def open_count(self) -> int:
+        """Return how many letters of ours are open, by offsets and marks: none is read."""
+        async with self._open() as reader:
+            bounds = await reader.bounds(entries.sources(self._settings))
+        return sum(
+            self._marks.open_count(topic, partition, begin, end)
+            for (topic, partition), (begin, end) in bounds.items()
+        )
+
     async def count(self, selection: Selection) -> int:
         """Return how many letters fit."""
         total = 0

@@ -78,6 +78,13 @@ class Marks:
             self._marked[where] = self._marked.get(where, Ranges()) | Ranges(runs)
         return self._marked.get(where, Ranges())
 
+    def open_count(self, topic: str, partition: int, begin: int, end: int) -> int:
+        """Return how many letters of ``[begin, end)`` have no mark."""
+        left = Ranges([(begin, end)])
+        for state in _LAST_FIRST:
+            left -= self.ranges(topic, partition, state)
+        return len(left)
+
 
 def outgoing(topic: str, state: State, places: Iterable[Place]) -> list[Outgoing]:
     """Return the records that mark these letters."""

@@ -60,6 +60,9 @@ class Reader(Protocol):
     async def of_key(self, topics: Iterable[str], key: bytes, wanted: Wanted) -> Letter | None:
         """Return the newest letter of a key, among the last ones of its partitions."""
 
+    async def bounds(self, topics: Iterable[str]) -> Mapping[tuple[str, int], tuple[int, int]]:
+        """Return the first offset and the end of each partition that is there."""
+
 
 @asynccontextmanager
 async def kafka_reader(bootstrap: str) -> AsyncIterator[KafkaReader]:
@@ -155,6 +158,10 @@ class KafkaReader:
             mine, lambda letter: letter.key == key and wanted(letter), 1, None, BLOCK_MAX
         )
         return found[0] if found else None
+
+    async def bounds(self, topics: Iterable[str]) -> Mapping[tuple[str, int], tuple[int, int]]:
+        begins, ends = await self._bounds(self._places(topics))
+        return {(tp.topic, tp.partition): (at, ends[tp]) for tp, at in begins.items()}
 
     async def _newest(
         self,

@@ -106,7 +106,10 @@ export function showWorker(health, stats) {
     sparked: true,
     sample: sum(known, "lag"),
   });
-  show("Dead letters", number(dead), `${number(stats.errors)} errors`, { bad: dead > 0 });
+  const letters = stats.dead_letters_open;
+  show("Dead letters", number(letters), `open; ${number(dead)} died here, ${number(stats.errors)} errors`, {
+    bad: letters > 0,
+  });
 
   const held = flows.filter((flow) => flow.state === "held").length;
   put(
