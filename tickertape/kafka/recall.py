@@ -23,7 +23,8 @@ async def recall(bootstrap: str, place: Origin) -> Any | None:
     consumer = Consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        if place.partition not in (consumer.partitions_for_topic(place.topic) or ()):
+        state = (await consumer.topic_states([place.topic])).get(place.topic)
+        if state is None or place.partition >= state.partitions:
             return None
         consumer.assign([tp])
         begin = (await consumer.beginning_offsets([tp]))[tp]
