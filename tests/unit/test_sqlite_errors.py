@@ -212,6 +212,28 @@ async def test_a_file_that_is_gone_is_noticed(store: SqliteStore, how: str) -> N
         await store.apply([put("b", "x")])  # acknowledged, it would be lost
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+async def test_a_log_that_is_gone_is_noticed_and_a_stop_saves_what_was_confirmed(
+    store: SqliteStore, end: str, how: str
+) -> None:
+    """A process that starts now would write a log of its own, and neither see the other's."""
+    await store.apply([put("a", "x")])
+    log = store.path.with_name(store.path.name + end)
+    log.unlink()
+    if how == "replaced":
+        log.touch()
+    with pytest.raises(OutageError, match=f"{end}.*start them again"):
+        await store.apply([put("b", "x")])
+    with pytest.raises(OutageError, match=f"{end}"):
+        await store.ping()
+    if how == "removed":
+        await store.stop()
+        await store.start()
+        assert (await store.count()).documents == 1
+        assert await store.apply([put("b", "x")]) == [Applied.APPLIED]
+
+
 async def test_not_started_is_an_outage(tmp_path: Path) -> None:
     store = SqliteStore(Settings(data_dir=tmp_path))
     for call in (store.ping(), store.heads([]), store.count(), store.apply([put("a", "x")])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from tickertape.documents import Applied, DocumentKey, Head, Operation, StoredSummary
@@ -52,7 +53,7 @@ class SqliteStore:
     async def ping(self) -> None:
         """Raise `OutageError` when the file is gone, replaced, or cannot be read."""
         threads = self._open()
-        await threads.read(threads.check_file)
+        await asyncio.to_thread(threads.check_files)
         await threads.read(read.probe)
 
     async def heads(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:

@@ -22,6 +22,7 @@ READERS = 4
 BUSY_SECONDS = 5.0  # a writer waits so long for other processes, then its flow is held
 BUSY_STEP_SECONDS = 0.005
 DEPENDENCY = "store:sqlite"
+MEND = "stop every worker that has it open, put it back, and start them again"
 
 # The database or its disk is at fault, for everybody.
 OUTAGES = (
@@ -59,17 +60,19 @@ class Threads:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             await self._writer.run(schema.create, ())
-            found = self._path.stat()
+            self._identities = {path: _identity(path) for path in self._files()}
         except (apsw.Error, OSError, ValueError) as error:
             raise StoreError(f"cannot open the store {self._path}: {error}") from error
-        self._identity = (found.st_dev, found.st_ino)
 
     async def write(self, function: Callable[..., T], *args: object) -> T:
-        """Run on the writer's connection, one call after the other, where its file is in place."""
+        """Run on the writer's connection, one call after the other. What is confirmed was written
+        to files that were in place afterwards."""
 
         def checked(connection: apsw.Connection, *args: object) -> T:
-            self.check_file(connection)
-            return function(connection, *args)
+            self.check_files()
+            result = function(connection, *args)
+            self.check_files()
+            return result
 
         with self._translated():
             return await self._writer.run(checked, args)
@@ -88,14 +91,26 @@ class Threads:
         await asyncio.to_thread(self._readers.close, interrupt=True)
         await asyncio.to_thread(self._writer.close, interrupt=False)
 
-    def check_file(self, _: apsw.Connection) -> None:
-        """Raise where the file was removed or replaced under us: writes to it would be lost."""
-        try:
-            now = self._path.stat()
-        except OSError as error:
-            raise OutageError(f"{self._path}: {error.strerror}", dependency=DEPENDENCY) from None
-        if (now.st_dev, now.st_ino) != self._identity:
-            raise OutageError(f"{self._path} was replaced", dependency=DEPENDENCY)
+    def check_files(self) -> None:
+        """Raise where a file was removed or replaced under us: writes to it would be lost.
+
+        SQLite makes the write-ahead log and its index when it opens the database, and keeps them
+        for as long as somebody has it open. A process that comes after they were removed makes
+        others, and none of the two sees what the other one writes.
+        """
+        for path, identity in self._identities.items():
+            try:
+                now = _identity(path)
+            except OSError as error:
+                raise OutageError(
+                    f"{path}: {error.strerror}: {MEND}", dependency=DEPENDENCY
+                ) from None
+            if now != identity:
+                raise OutageError(f"{path} was replaced: {MEND}", dependency=DEPENDENCY)
+
+    def _files(self) -> list[Path]:
+        files = [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")]
+        return [path for path in files if path.exists()]
 
     def _connect(self) -> apsw.Connection:
         return schema.connect(self._path, self._busy_handler())
@@ -127,6 +142,11 @@ class Threads:
             raise TransientError(f"{self._path}: {error}", dependency=DEPENDENCY) from error
         except (TypeError, ValueError, OverflowError) as error:
             raise PermanentError(f"store sqlite: {type(error).__name__}: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 class _Pool:
