@@ -66,7 +66,7 @@ def _outcome(topic: str, work: Work[Document], found: Summarized) -> Outcome:
         return Failed(found.error)
     if found.result is None:
         return Done(state=State.SUPERSEDED)
-    result = LlmResult(**found.result)
+    result = LlmResult(**{"collection": work.item.key.collection, **found.result})
     key = work.item.key.id.encode()
     output = Outgoing(topic, key, result.encode(), h.trace(work.record.headers))
     return Done([output], State.UNCHANGED if result.unchanged else State.DONE)

@@ -19,7 +19,8 @@ COLLECTION = "embeddings"  # where foreign vectors without a table_name go
 class Embedding(Model):
     """Times are epoch seconds. ``version`` is ``number`` or ``number.offset``.
 
-    ``chunk`` counts from 0. ``metadata`` is not among the topic's named fields: it is written only
+    ``collection`` is the document's, which ``table_name`` names where its producer did. ``chunk``
+    counts from 0. ``metadata`` is not among the topic's named fields: it is written only
     where it holds something.
     """
 
@@ -33,6 +34,7 @@ class Embedding(Model):
     input_timestamp: float | None
     input_source: str | None
     table_name: str | None
+    collection: str | None
     chunk: int
     chunk_count: int
     batch_id: str | None
@@ -55,6 +57,7 @@ class Embedding(Model):
             input_timestamp=document.timestamp,
             input_source=document.source,
             table_name=document.table_name,
+            collection=document.key.collection,
             chunk=chunk.ordinal,
             chunk_count=chunk_count,
             batch_id=document.batch_id,
@@ -80,6 +83,7 @@ class Embedding(Model):
             input_timestamp=fields.timestamp("input_timestamp"),
             input_source=fields.string("input_source") or fields.string("source"),
             table_name=fields.identifier("table_name"),
+            collection=fields.identifier("collection"),
             chunk=fields.integer("chunk"),
             chunk_count=fields.integer("chunk_count", 1),
             batch_id=fields.identifier("batch_id"),
@@ -107,6 +111,7 @@ class Embedding(Model):
                 "input_timestamp": self.input_timestamp,
                 "input_source": self.input_source,
                 "table_name": self.table_name,
+                "collection": self.collection,
                 "chunk": self.chunk,
                 "chunk_count": self.chunk_count,
                 "batch_id": self.batch_id,
@@ -118,7 +123,7 @@ class Embedding(Model):
     def to_document(self, record: Record) -> Document:
         """Return the document whose chunk this is; its text is the chunk's."""
         return Document(
-            key=DocumentKey(self.table_name or COLLECTION, self.id),
+            key=DocumentKey(self.table_name or self.collection or COLLECTION, self.id),
             text=self.original_text,
             version=self._version_of(record),
             origin=record.origin,

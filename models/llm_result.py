@@ -16,6 +16,7 @@ class LlmResult(Model):
     """
 
     id: str
+    collection: str | None
     summary: str | None
     model_name: str | None
     status: str | None
@@ -33,6 +34,7 @@ class LlmResult(Model):
         fields = Fields(record, limits)
         return cls(
             id=fields.id(),
+            collection=fields.identifier("collection"),
             summary=fields.optional_text("summary"),
             model_name=fields.string("model_name"),
             status=fields.string("status"),
@@ -50,6 +52,7 @@ class LlmResult(Model):
         return to_json(
             {
                 "id": self.id,
+                "collection": self.collection,
                 "summary": self.summary,
                 "model_name": self.model_name,
                 "status": self.status,

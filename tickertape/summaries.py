@@ -117,6 +117,7 @@ def ledger_of(stores: Sequence[Store]) -> SummaryLedger:
 def _result(document: Document, summary: Summary, seconds: float) -> dict[str, Any]:
     return {
         "id": document.key.id,
+        "collection": document.key.collection,
         "summary": summary.text,
         "model_name": summary.model_name,
         "status": "unverified" if summary.unsupported else "completed",

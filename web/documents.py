@@ -156,7 +156,14 @@ def _check_new(services: Services, batch: submission.Submission) -> None:
     )
 
 
+def _check_kafka(services: Services) -> None:
+    """Say at once that it is away, where that is known: the producer waits for it."""
+    if why := services.runtime.unready().get("kafka"):
+        raise unavailable(f"Kafka is away: {why}")
+
+
 async def _send(services: Services, records: Sequence[Outgoing]) -> None:
+    _check_kafka(services)
     for error in await services.publisher.send(records):
         if error is not None:
             raise unavailable(f"Kafka did not take it: {error}") from error
@@ -165,6 +172,7 @@ async def _send(services: Services, records: Sequence[Outgoing]) -> None:
 async def _send_documents(
     services: Services, batch: submission.Submission, records: Sequence[Outgoing]
 ) -> None:
+    _check_kafka(services)
     results = await services.publisher.send(records)
     failed = [id for id, error in zip(batch.ids, results, strict=True) if error is not None]
     if failed:

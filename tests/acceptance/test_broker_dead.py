@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
+
 from testkit.broker import free_port
 from testkit.system import System, Worker, documents, until
 
@@ -42,6 +44,9 @@ async def test_a_dead_broker_looks_dead_everywhere(own_system: System):
 
     await until(logged, "the log to say it")
     assert (await worker.get("/livez")).status_code == 200
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}") as client:
+        reply = await client.post("/documents", json={"text": "one"}, timeout=60)
+    assert (reply.status_code, "no broker answers" in reply.text) == (503, True), reply.text
     assert lines(worker) - before < LINES_MAX
 
     await asyncio.to_thread(own_system.broker.start)

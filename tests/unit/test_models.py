@@ -42,8 +42,8 @@ SHAPES = {
     ],
     Embedding: [
         *("id", "original_text", "embedding", "model_name", "timestamp", "embedding_dimension"),
-        *("processing_timestamp", "input_timestamp", "input_source", "table_name", "chunk"),
-        *("chunk_count", "batch_id", "version"),
+        *("processing_timestamp", "input_timestamp", "input_source", "table_name"),
+        *("collection", "chunk", "chunk_count", "batch_id", "version"),
     ],
     DataIngestion: [
         *("source_id", "db_type", "connection_params", "table_or_collection"),
@@ -56,7 +56,15 @@ SHAPES = {
         *("timestamp", "done", "unchanged", "retrying", "dead"),
     ],
     LlmResult: [
-        *("id", "summary", "model_name", "status", "processing_time", "prompt_tokens"),
+        *(
+            "id",
+            "collection",
+            "summary",
+            "model_name",
+            "status",
+            "processing_time",
+            "prompt_tokens",
+        ),
         *("completion_tokens", "total_tokens", "error", "timestamp", "unchanged"),
     ],
 }
