@@ -10,7 +10,7 @@ from tickertape.delivery import letters
 from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
-from tickertape.delivery.spec import Route
+from tickertape.delivery.spec import TopicRoute
 from tickertape.documents import Document
 from tickertape.errors import OutageError
 from tickertape.flows import FLOWS, Flow
@@ -27,7 +27,7 @@ STATES = {
 }
 
 
-def routes_of(flow: Flow, settings: Settings) -> dict[str, Route]:
+def routes_of(flow: Flow, settings: Settings) -> dict[str, TopicRoute]:
     """Return the routes of the flow's topics."""
     topic = flow.topic(settings)
     retries = len(settings.retry_delays_seconds) if flow.retries else 0

@@ -20,7 +20,7 @@ from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.retries import RetryReader
-from tickertape.delivery.spec import Limits, Route, Spec
+from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
@@ -80,7 +80,7 @@ class Worker:
     def add(self, spec: Spec[Any]) -> None:
         """Run a flow: its own topics by Faust, its retry topics by the retry reader."""
         settings = self.settings
-        limits = Limits(
+        limits = FlowLimits(
             records_max=settings.in_flight_records_max,
             bytes_max=settings.in_flight_bytes_max,
             retry_delays_seconds=settings.retry_delays_seconds,
@@ -159,7 +159,7 @@ class Worker:
         topic = topics.retry(base, level)
         for flow in self.app.flows:
             if any(route.base == base for route in flow.spec.routes.values()):
-                flow.spec.routes[topic] = Route(base, attempts=level + 1, internal=True)
+                flow.spec.routes[topic] = TopicRoute(base, attempts=level + 1, internal=True)
                 log.info("left_over", topic=topic, flow=flow.spec.name)
 
     async def start(self) -> None:

@@ -28,7 +28,7 @@ K = TypeVar("K")  # what a chunk is known by
 Scalar = str | int | float | bool | None
 
 
-class Embedded(Protocol):
+class Identified(Protocol):
     """What search needs to know of the model: ``identity`` is name and precision."""
 
     @property
@@ -39,7 +39,7 @@ class QueryRunner(Protocol):
     """What search needs of `tickertape.embed.runner.Runner`."""
 
     @property
-    def embedder(self) -> Embedded: ...
+    def embedder(self) -> Identified: ...
 
     async def embed_text(self, text: str) -> Vector:
         """Embed one text; returns [dimension]."""

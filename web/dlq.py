@@ -13,7 +13,7 @@ from tickertape.dlq import entries, filters, marks, showing
 from tickertape.dlq.box import Selection
 from tickertape.dlq.filters import Filter
 from tickertape.dlq.letter import Place
-from tickertape.dlq.marks import State
+from tickertape.dlq.marks import LetterState
 from tickertape.dlq.replay import Plan
 from tickertape.errors import BrokerError, InvalidRecord
 from tickertape.services import Services
@@ -108,11 +108,11 @@ async def of_document(services: Services, id: str) -> tuple[DeadLetter | None, s
         return None, str(error) or "Kafka does not answer"
     if letter is None:
         return None, None
-    return DeadLetter.model_validate(showing.summary(letter, State.OPEN)), None
+    return DeadLetter.model_validate(showing.summary(letter, LetterState.OPEN)), None
 
 
 def _selection(
-    settings: Settings, given: LetterFilter, named: Sequence[str], states: frozenset[State]
+    settings: Settings, given: LetterFilter, named: Sequence[str], states: frozenset[LetterState]
 ) -> Selection:
     known = entries.entries(settings)
     chosen = []

@@ -13,7 +13,7 @@ from web.errors import invalid
 from web.exchange import check, names_of, read_body, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
-from web.search_bodies import Result, Results, SearchBody, SearchQuery
+from web.search_bodies import Passage, Results, SearchBody, SearchQuery
 
 SEARCHES_MAX = 64
 QUERY_NAMES = names_of(SearchQuery)
@@ -49,7 +49,7 @@ async def _search(request: web.Request, body: SearchBody) -> web.Response:
         )
     metrics.search_seconds.labels(body.mode).observe(found.took_ms / 1000)
     results = [
-        Result(
+        Passage(
             id=hit.key.id,
             collection=hit.key.collection,
             score=hit.score,

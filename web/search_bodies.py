@@ -77,7 +77,7 @@ class SearchQuery(SearchBody):
     per_document: Flag = Field(False, description="At most one passage a document, its best.")
 
 
-class Result(Answer):
+class Passage(Answer):
     """A passage that was found. ``dense`` and ``keyword`` are null where that side missed it."""
 
     id: str
@@ -96,5 +96,5 @@ class Results(Answer):
 
     query: str
     mode: str
-    results: list[Result]
+    results: list[Passage]
     took_ms: float

@@ -14,7 +14,7 @@ from tickertape.dlq import reader as reader_module
 from tickertape.dlq.box import Selection
 from tickertape.dlq.filters import Filter
 from tickertape.dlq.letter import Letter, Place
-from tickertape.dlq.marks import ALL, State
+from tickertape.dlq.marks import ALL, LetterState
 from tickertape.dlq.reader import kafka_reader
 from tickertape.dlq.replay import Plan
 from tickertape.errors import BrokerError
@@ -116,4 +116,4 @@ async def test_marks_are_read_by_those_who_have_read_before(system: System) -> N
     await other.replay(Selection(filter=Filter(key="d1")), Plan())
     assert [x.key for x, _ in await mine.newest(Selection(), 10)] == [b"d3", b"d2", b"d0"]
     states = {x.key: state for x, state in await mine.newest(Selection(states=ALL), 10)}
-    assert states[b"d1"] is State.REPLAYED
+    assert states[b"d1"] is LetterState.REPLAYED

@@ -20,7 +20,7 @@ from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done, Failed
 from tickertape.delivery.record import Record
 from tickertape.delivery.routes import routes
-from tickertape.delivery.spec import Limits, Spec
+from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import OutageError
 from tickertape.settings import Settings
 from tickertape.topics import changelog
@@ -42,7 +42,7 @@ class Hearing:
         self.go = asyncio.Event()
         self.go.set()
         self.error: Exception | None = None
-        limits = Limits(IN_FLIGHT_MAX, 2**20, (1.0,), 0.0, "group", "no-progress")
+        limits = FlowLimits(IN_FLIGHT_MAX, 2**20, (1.0,), 0.0, "group", "no-progress")
         spec = Spec(
             name=topic,
             routes=routes(topic),

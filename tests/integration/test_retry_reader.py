@@ -20,7 +20,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Record
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.routes import routes
-from tickertape.delivery.spec import Limits, Route, Spec
+from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
 from tickertape.settings import Settings
 
 SECONDS_MAX = 60.0  # a bound for a test that hangs, never an expectation
@@ -44,7 +44,7 @@ class Side:
         self.go = asyncio.Event()
         self.go.set()
         self.publisher = KafkaPublisher(self.settings)
-        limits = Limits(1000, 2**20, delays, 0.0, base, "no-progress")
+        limits = FlowLimits(1000, 2**20, delays, 0.0, base, "no-progress")
         spec = Spec("f", routes(base, retries=len(delays)), lambda record: record, self._handle)
         self.flow: Flow[Record] = Flow(spec, limits, self.publisher.send, Breakers())
         levels = [topics.retry(base, level) for level in range(len(delays))]
@@ -274,7 +274,7 @@ async def test_what_waits_at_a_level_that_is_no_more_is_read(broker, side, produ
     await send(producer, two, 1, b"left over", due(-1))
     one = Side(broker, two.base, SHORT)
     topic = topics.retry(one.base, 1)
-    one.flow.spec.routes[topic] = Route(one.base, attempts=2, internal=True)
+    one.flow.spec.routes[topic] = TopicRoute(one.base, attempts=2, internal=True)
     one.reader = RetryReader(one.settings, {topic: one.flow})
     await one.start()
     await until(lambda: one.values == [b"left over"])

@@ -20,11 +20,11 @@ from tickertape.decode import parse
 from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.letters import retry
-from tickertape.delivery.outcome import State as ItemState
+from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq import edit
 from tickertape.dlq.box import Selection
-from tickertape.dlq.marks import AGAIN, State
+from tickertape.dlq.marks import AGAIN, LetterState
 from tickertape.errors import (
     TransientError,
 )
@@ -70,7 +70,7 @@ async def test_the_record_comes_back_as_it_first_was(kafka: Kafka) -> None:
 async def test_a_replay_is_counted_on_and_its_batch_is_open_again(kafka: Kafka) -> None:
     record = Record(TEXT, 2, 17, b"d", value(batch_id="b"), (), 1234)
     told = [
-        progress.event(record, "b", "store", ("store",), ItemState.DEAD),
+        progress.event(record, "b", "store", ("store",), State.DEAD),
     ]
     (was_dead,) = progress.outgoing("p", told)
     assert states([was_dead]) == {"retrying": 0, "dead": 1, "done": 0}
@@ -83,7 +83,7 @@ async def test_a_replay_is_counted_on_and_its_batch_is_open_again(kafka: Kafka) 
     # It dies again, and is replayed again.
     (out,) = kafka.sent(topics.rekeyed(TEXT))
     again = as_read(out)
-    event = progress.event(again, "b", "store", ("store",), ItemState.DEAD)
+    event = progress.event(again, "b", "store", ("store",), State.DEAD)
     (died_again,) = progress.outgoing("p", [event])
     assert states([was_dead, died_again, delta]) == {"retrying": 0, "dead": 1, "done": 0}
     kafka.put(died(again), offset=1)
@@ -93,7 +93,7 @@ async def test_a_replay_is_counted_on_and_its_batch_is_open_again(kafka: Kafka) 
     assert states(deltas) == {"retrying": 1, "dead": 0, "done": 0}
     last = as_read(kafka.sent(topics.rekeyed(TEXT))[1])
     assert last.header(h.REPLAYS) == "2"
-    done = progress.event(last, "b", "store", ("store",), ItemState.DONE)
+    done = progress.event(last, "b", "store", ("store",), State.DONE)
     for order in ([*deltas, *progress.outgoing("p", [done])], deltas):
         order = [*progress.outgoing("p", [done]), *order]
         assert states(order) == {"retrying": 0, "dead": 0, "done": 1}
@@ -196,10 +196,10 @@ async def test_what_was_replayed_too_often_is_parked(kafka: Kafka) -> None:
     assert len(kafka.sent(SETTINGS.topic_batch_progress)) == progress_before
     found = await kafka.box().get(place)
     assert found is not None
-    assert found[1] is State.PARKED
+    assert found[1] is LetterState.PARKED
     # It is not looked at, but from the parking topic it can be replayed by its name.
     assert (await kafka.replay(Selection(topics=(place.topic,)))).done == 0
-    assert State.PARKED not in AGAIN
+    assert LetterState.PARKED not in AGAIN
     kafka.put(Outgoing(topics.parking(TEXT), parked.key, parked.value, parked.headers), 0)
     totals = await kafka.replay(Selection(topics=(topics.parking(TEXT),)))
     assert totals.replayed == 1

@@ -20,7 +20,7 @@ from tests.dlq_parts import (
 )
 from tickertape import metrics, topics
 from tickertape.delivery import progress
-from tickertape.delivery.outcome import State as ItemState
+from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import Selection
 from tickertape.dlq.letter import Place
@@ -129,7 +129,7 @@ async def test_killed_before_the_mark_it_is_replayed_again_as_the_same(kafka: Ka
         two.headers,
     )
     deltas = kafka.sent(SETTINGS.topic_batch_progress)
-    done = progress.event(one, "b", "store", ("store",), ItemState.DONE)
+    done = progress.event(one, "b", "store", ("store",), State.DONE)
     ends = [deltas[0], *progress.outgoing("p", [done]), deltas[1]]
     assert states(ends) == {"retrying": 0, "dead": 0, "done": 1}
 

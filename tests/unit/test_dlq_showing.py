@@ -13,7 +13,7 @@ from tickertape.cli import dlq_lines
 from tickertape.delivery.record import Headers, text_headers
 from tickertape.dlq import showing
 from tickertape.dlq.letter import Letter, Place
-from tickertape.dlq.marks import State
+from tickertape.dlq.marks import LetterState
 
 SECRET = "hunter2"
 
@@ -25,12 +25,12 @@ def letter(value: bytes | None, key: bytes | None = b"d", headers: Headers = ())
 
 def both(found: Letter, masked: bool = True) -> list[str]:
     """Everything that any command or page shows of it."""
-    full = showing.full(found, State.OPEN)
+    full = showing.full(found, LetterState.OPEN)
     return [
         orjson.dumps(full).decode(),
-        orjson.dumps(showing.exported(found, State.OPEN, masked)).decode(),
+        orjson.dumps(showing.exported(found, LetterState.OPEN, masked)).decode(),
         dlq_lines.page(full),
-        dlq_lines.line(showing.summary(found, State.OPEN)),
+        dlq_lines.line(showing.summary(found, LetterState.OPEN)),
     ]
 
 
@@ -88,21 +88,21 @@ def test_no_secret_is_shown(value: bytes, key: bytes, headers: dict[str, str]) -
 def test_unmasked_is_all_of_it() -> None:
     value = b'{"password": "hunter2"}'
     headers = tuple(text_headers({"authorization": SECRET}))
-    found = showing.exported(letter(value, headers=headers), State.OPEN, masked=False)
+    found = showing.exported(letter(value, headers=headers), LetterState.OPEN, masked=False)
     assert found["payload"] == {"encoding": "text", "value": value.decode()}
     assert found["headers"] == [["authorization", SECRET]]
 
 
 @pytest.mark.parametrize("value", [b"\xff\x00", b'{"a":  1}', "€".encode(), b"", b"\0"])
 def test_an_unmasked_export_gives_the_very_bytes_back(value: bytes) -> None:
-    kept = showing.exported(letter(value), State.OPEN, masked=False)["payload"]
+    kept = showing.exported(letter(value), LetterState.OPEN, masked=False)["payload"]
     back = kept["value"]
     assert (base64.b64decode(back) if kept["encoding"] == "base64" else back.encode()) == value
 
 
 def test_headers_that_come_twice_are_both_there() -> None:
     headers = (("h", b"1"), ("h", b"2"), ("n", None), ("x", b"\xff"))
-    found = showing.full(letter(b"{}", headers=headers), State.OPEN)
+    found = showing.full(letter(b"{}", headers=headers), LetterState.OPEN)
     assert found["headers"] == [["h", "1"], ["h", "2"], ["n", None], ["x", "\\xff"]]
 
 
@@ -112,7 +112,7 @@ def test_a_terminal_is_told_nothing_to_obey() -> None:
         text_headers({"kafka_dlt-exception-message": escape, f"x{escape}": f"y{escape}"})
     )
     found = letter(f'{{"text": "{escape}"'.encode(), escape.encode(), headers)
-    full = showing.full(found, State.OPEN)
+    full = showing.full(found, LetterState.OPEN)
     for shown in (dlq_lines.page(full), dlq_lines.line(full)):
         assert "\x1b" not in shown
         assert "\x07" not in shown
@@ -129,7 +129,7 @@ def test_a_vector_is_short_and_times_are_times_for_people() -> None:
     vector = [0.5] * 384
     headers = text_headers({"kafka_dlt-original-timestamp": 1764105000000, "size": 1764105000000})
     full = showing.full(
-        letter(orjson.dumps({"id": "d", "embedding": vector}), headers=headers), State.OPEN
+        letter(orjson.dumps({"id": "d", "embedding": vector}), headers=headers), LetterState.OPEN
     )
     page = dlq_lines.page(full)
     assert '"embedding": "[384 numbers]"' in page

@@ -19,7 +19,7 @@ from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
 from tickertape.delivery.routes import internal, routes
-from tickertape.delivery.spec import Limits, Spec
+from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import (
     InvalidRecord,
     OutageError,
@@ -50,7 +50,7 @@ class Harness:
             id_of=lambda item: item.get("id"),
             **spec,
         )
-        limits = Limits(100, 10_000, (1.0, 2.0), 0.0, "group", "batch-progress")
+        limits = FlowLimits(100, 10_000, (1.0, 2.0), 0.0, "group", "batch-progress")
         self.now: float | None = None
         self.flow = Flow(spec, limits, self.publish, Breakers(self.clock))
 

@@ -29,11 +29,11 @@ from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import routes
-from tickertape.delivery.spec import Limits, Spec
+from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import InvalidRecord, OutageError, TransientError
 
 KEYS = (b"a", b"b", b"c", None)
-LIMITS = Limits(
+LIMITS = FlowLimits(
     records_max=6,
     bytes_max=10_000,
     retry_delays_seconds=(1.0, 2.0),

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from runtime import Worker, process
-from tickertape.delivery.spec import Route, Spec
+from tickertape.delivery.spec import Spec, TopicRoute
 from tickertape.settings import Settings
 from worker import TickertapeApp
 
@@ -126,7 +126,7 @@ def spec(name: str, stage: str | None, topic: str) -> Spec[Any]:
     async def handle(works: Any) -> Any:
         raise AssertionError("nothing comes")
 
-    return Spec(name, {topic: Route(topic)}, lambda record: record, handle, stage=stage)
+    return Spec(name, {topic: TopicRoute(topic)}, lambda record: record, handle, stage=stage)
 
 
 async def test_a_pause_lets_progress_go_on(worker: Worker) -> None:

@@ -25,7 +25,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.dlq import edit, showing
 from tickertape.dlq.box import DeadLetters, Selection
 from tickertape.dlq.letter import Place
-from tickertape.dlq.replay import Plan, Result, Totals
+from tickertape.dlq.replay import Plan, ReplayResult, Totals
 from tickertape.errors import BrokerError, InvalidRecord
 from tickertape.settings import Settings
 
@@ -238,7 +238,7 @@ def _replay(settings: Settings, wanted: Selection, plan: Plan, as_json: bool) ->
             with look:
                 task = look.add_task("replay", total=min(total, plan.limit or total))
 
-                def each(result: Result) -> None:
+                def each(result: ReplayResult) -> None:
                     nonlocal done
                     done += result.error is None
                     look.advance(task)

@@ -6,7 +6,7 @@ import json
 
 from tickertape.cli.showing import plain, shortened
 from tickertape.delivery import headers as h
-from tickertape.dlq.replay import Result, Totals
+from tickertape.dlq.replay import ReplayResult, Totals
 from tickertape.dlq.showing import Json
 from tickertape.encode import iso
 
@@ -57,7 +57,7 @@ def page(letter: Json) -> str:
     return plain("\n".join([*lines, "", *_payload(letter["payload"])]))
 
 
-def result_line(result: Result, dry_run: bool) -> str:
+def result_line(result: ReplayResult, dry_run: bool) -> str:
     """Return what became of a letter."""
     shown = result.as_json()
     if shown["error"] is not None:

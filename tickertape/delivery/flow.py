@@ -31,7 +31,7 @@ from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
 from tickertape.delivery.record import Record
 from tickertape.delivery.settlement import PRODUCING, Decided, InFlight, Settlement
-from tickertape.delivery.spec import Limits, Publish, Spec
+from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.errors import ErrorClass, OutageError, TransientError, classify
 
@@ -46,7 +46,9 @@ log = structlog.get_logger("tickertape.flow")
 class Flow(Generic[T]):
     """One flow of a worker. Not thread-safe: everything runs on the event loop."""
 
-    def __init__(self, spec: Spec[T], limits: Limits, publish: Publish, breakers: Breakers) -> None:
+    def __init__(
+        self, spec: Spec[T], limits: FlowLimits, publish: Publish, breakers: Breakers
+    ) -> None:
         self.spec = spec
         self.counters = Counters()
         self.paused = False

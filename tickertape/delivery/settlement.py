@@ -21,7 +21,7 @@ from tickertape.delivery import letters, policy, progress
 from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, State
 from tickertape.delivery.record import Outgoing, Record
-from tickertape.delivery.spec import Limits, Publish, Spec
+from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.errors import OutageError, PermanentError, TooLarge, classify, drop_traceback
 
@@ -62,7 +62,7 @@ class Settlement:
     """Settles the records of one flow."""
 
     def __init__(
-        self, spec: Spec[Any], limits: Limits, publish: Publish, counters: Counters
+        self, spec: Spec[Any], limits: FlowLimits, publish: Publish, counters: Counters
     ) -> None:
         self._spec = spec
         self._limits = limits

@@ -16,7 +16,7 @@ Publish = Callable[[Sequence[Outgoing]], Awaitable[list[Exception | None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class TopicRoute:
     """How a topic belongs to a flow. ``base`` names the retry and dead letter topics."""
 
     base: str
@@ -30,7 +30,7 @@ class Spec(Generic[T]):
     """An agent and what the runtime must know of it."""
 
     name: str
-    routes: dict[str, Route]
+    routes: dict[str, TopicRoute]
     decode: Callable[[Record], T]
     handle: Callable[[Sequence[Work[T]]], Awaitable[Sequence[Outcome]]]
     # The stage of a batch's item that this flow is; None: no progress is told.
@@ -48,7 +48,7 @@ class Spec(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FlowLimits:
     """Bounds and times of a flow."""
 
     records_max: int  # in flight; at this number the flow asks for its topics to be held

@@ -12,17 +12,17 @@ from tickertape import topics
 from tickertape.dlq import entries
 from tickertape.dlq.filters import Filter
 from tickertape.dlq.letter import Letter, Place
-from tickertape.dlq.marks import ONLY_OPEN, Marks, State, outgoing
+from tickertape.dlq.marks import ONLY_OPEN, LetterState, Marks, outgoing
 from tickertape.dlq.purge import Going, delete_before
 from tickertape.dlq.reader import Reader, kafka_reader
-from tickertape.dlq.replay import Plan, Replayer, Result, Send, Totals
+from tickertape.dlq.replay import Plan, Replayer, ReplayResult, Send, Totals
 from tickertape.errors import BrokerError, InvalidRecord
 from tickertape.settings import Settings
 
 LOOKUPS_MAX = 4  # of documents' letters at a time; each has connections of its own
 
 OpenReader = Callable[[], AbstractAsyncContextManager[Reader]]
-Found = tuple[Letter, State]
+Found = tuple[Letter, LetterState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Selection:
     topics: tuple[str, ...] = ()
     filter: Filter = field(default_factory=Filter)
     ids: tuple[Place, ...] = ()
-    states: frozenset[State] = ONLY_OPEN
+    states: frozenset[LetterState] = ONLY_OPEN
 
 
 class DeadLetters:
@@ -87,7 +87,7 @@ class DeadLetters:
             return await reader.of_key(
                 [topics.dlq(base) for base in self._keyed_by_id()],
                 id.encode(),
-                lambda letter: self._marks.state(letter.place) is State.OPEN,
+                lambda letter: self._marks.state(letter.place) is LetterState.OPEN,
             )
 
     async def each(self, selection: Selection) -> AsyncGenerator[Found, None]:
@@ -117,7 +117,7 @@ class DeadLetters:
         self,
         selection: Selection,
         plan: Plan,
-        each: Callable[[Result], None] = lambda _result: None,
+        each: Callable[[ReplayResult], None] = lambda _result: None,
         keep: int = 0,
     ) -> Totals:
         """Replay the letters that fit (see `Replayer.run`).
@@ -152,7 +152,7 @@ class DeadLetters:
                     async for letter in letters:
                         place = letter.place
                         state = self._marks.state(place)
-                        purged = state is State.PURGED
+                        purged = state is LetterState.PURGED
                         goes = not purged and self._wanted(letter, selection)
                         goes = goes and (limit is None or count < limit)
                         count += goes
@@ -166,7 +166,7 @@ class DeadLetters:
 
     async def _purge(self, going: Mapping[tuple[str, int], Going]) -> None:
         places = [Place(*where, offset) for where, one in going.items() for offset in one.hidden]
-        for error in await self._send(outgoing(self._marks_topic, State.PURGED, places)):
+        for error in await self._send(outgoing(self._marks_topic, LetterState.PURGED, places)):
             if error is not None:
                 raise BrokerError(f"not all could be marked: {error}")
         offsets = {where: one.delete_before for where, one in going.items() if one.deleted}

@@ -21,7 +21,7 @@ from tickertape.dlq.letter import Place
 from tickertape.ranges import Ranges
 
 
-class State(enum.StrEnum):
+class LetterState(enum.StrEnum):
     """What became of a letter."""
 
     OPEN = "open"
@@ -30,12 +30,12 @@ class State(enum.StrEnum):
     PURGED = "purged"
 
 
-ONLY_OPEN = frozenset({State.OPEN})
-AGAIN = frozenset({State.OPEN, State.REPLAYED})
-ALL = frozenset(State)
+ONLY_OPEN = frozenset({LetterState.OPEN})
+AGAIN = frozenset({LetterState.OPEN, LetterState.REPLAYED})
+ALL = frozenset(LetterState)
 
-_Where = tuple[str, int, State]
-_LAST_FIRST = (State.PURGED, State.PARKED, State.REPLAYED)
+_Where = tuple[str, int, LetterState]
+_LAST_FIRST = (LetterState.PURGED, LetterState.PARKED, LetterState.REPLAYED)
 
 
 class Marks:
@@ -64,14 +64,14 @@ class Marks:
         self._marked.clear()
         self._new.clear()
 
-    def state(self, place: Place) -> State:
+    def state(self, place: Place) -> LetterState:
         """Return where the letter stands."""
         for state in _LAST_FIRST:
             if place.offset in self.ranges(place.topic, place.partition, state):
                 return state
-        return State.OPEN
+        return LetterState.OPEN
 
-    def ranges(self, topic: str, partition: int, state: State) -> Ranges:
+    def ranges(self, topic: str, partition: int, state: LetterState) -> Ranges:
         """Return the offsets of a partition that have this mark."""
         where = (topic, partition, state)
         if runs := self._new.pop(where, None):
@@ -86,7 +86,7 @@ class Marks:
         return len(left)
 
 
-def outgoing(topic: str, state: State, places: Iterable[Place]) -> list[Outgoing]:
+def outgoing(topic: str, state: LetterState, places: Iterable[Place]) -> list[Outgoing]:
     """Return the records that mark these letters."""
     grouped: dict[tuple[str, int], list[int]] = defaultdict(list)
     for place in places:
@@ -108,7 +108,7 @@ def _read(key: bytes | None, value: bytes | None) -> tuple[_Where, tuple[int, in
     try:
         topic, partition, run = (key or b"").decode().split("/")
         first, _, last = run.partition("-")
-        state = State(orjson.loads(value or b"")["state"])
+        state = LetterState(orjson.loads(value or b"")["state"])
         return (topic, int(partition), state), (int(first), int(last or first) + 1)
     except (ValueError, KeyError, TypeError):
         return None

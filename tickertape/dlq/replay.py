@@ -16,13 +16,13 @@ from typing import Protocol, TypeVar
 from tickertape import metrics, topics
 from tickertape.delivery import headers as h
 from tickertape.delivery import progress
-from tickertape.delivery.outcome import State as ItemState
+from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, text_headers
 from tickertape.dlq import marks
 from tickertape.dlq.edit import Edit, kept_in_batch
 from tickertape.dlq.entries import EntryPoint, base_of, entries, key_of
 from tickertape.dlq.letter import Letter
-from tickertape.dlq.marks import State
+from tickertape.dlq.marks import LetterState
 from tickertape.errors import BrokerError, PermanentError, TransientError
 from tickertape.mask import mask_text
 from tickertape.settings import Settings
@@ -55,13 +55,13 @@ class Step:
 
     letter: Letter
     record: Outgoing
-    state: State
+    state: LetterState
     replays: int
     event: progress.Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ReplayResult:
     """What became of a letter: its step was taken, or an error left it as it was."""
 
     letter: Letter
@@ -89,18 +89,18 @@ class Totals:
     replayed: int = 0
     parked: int = 0
     failed: int = 0
-    results: list[Result] = field(default_factory=list)
+    results: list[ReplayResult] = field(default_factory=list)
 
     @property
     def done(self) -> int:
         """Letters looked at."""
         return self.replayed + self.parked + self.failed
 
-    def add(self, result: Result, keep: int) -> None:
+    def add(self, result: ReplayResult, keep: int) -> None:
         """Count a result, and keep it while there are fewer than ``keep``."""
         if result.step is None or result.error is not None:
             self.failed += 1
-        elif result.step.state is State.PARKED:
+        elif result.step.state is LetterState.PARKED:
             self.parked += 1
         else:
             self.replayed += 1
@@ -122,7 +122,7 @@ class Replayer:
         self,
         letters: AsyncIterable[Letter],
         plan: Plan,
-        each: Callable[[Result], None] = lambda _result: None,
+        each: Callable[[ReplayResult], None] = lambda _result: None,
         keep: int = 0,
     ) -> Totals:
         """Replay the letters, window by window. A window that was begun is finished.
@@ -175,7 +175,7 @@ class Replayer:
         if letter.replays >= self._settings.replays_max and not parked:
             record = Outgoing(topics.parking(entry.base), letter.key, letter.value, letter.headers)
             self._check_exists(record.topic)
-            return Step(letter, record, State.PARKED, letter.replays)
+            return Step(letter, record, LetterState.PARKED, letter.replays)
         self._check_exists(entry.topic)
         return _replay(letter, entry, edit)
 
@@ -185,25 +185,25 @@ class Replayer:
                 f"the topic {topic} does not exist; `topics create` makes what is missing"
             )
 
-    async def _window(self, letters: Sequence[Letter], plan: Plan) -> list[Result]:
+    async def _window(self, letters: Sequence[Letter], plan: Plan) -> list[ReplayResult]:
         """Records, then progress, then marks; each step only for what the one before confirmed."""
-        results: dict[int, Result] = {}
+        results: dict[int, ReplayResult] = {}
         steps: dict[int, Step] = {}
         for index, letter in enumerate(letters):
             try:
                 steps[index] = self.step(letter, plan.edit)
             except PermanentError as error:
-                results[index] = Result(letter, error=str(error))
+                results[index] = ReplayResult(letter, error=str(error))
         if not plan.dry_run:
             await self._produce(steps, results)
         for index, step in steps.items():
-            results.setdefault(index, Result(step.letter, step))
+            results.setdefault(index, ReplayResult(step.letter, step))
         return [results[index] for index in sorted(results)]
 
-    async def _produce(self, steps: dict[int, Step], results: dict[int, Result]) -> None:
+    async def _produce(self, steps: dict[int, Step], results: dict[int, ReplayResult]) -> None:
         def fail(index: int, what: str, error: Exception) -> None:
             step = steps.pop(index)
-            results[index] = Result(step.letter, step, f"{what}: {error}")
+            results[index] = ReplayResult(step.letter, step, f"{what}: {error}")
 
         indexes = list(steps)
         errors = await self._send([steps[index].record for index in indexes])
@@ -214,10 +214,10 @@ class Replayer:
             raise BrokerError(f"stopped, the broker acknowledges nothing: {errors[0]}")
         events = [step.event for step in steps.values() if step.event is not None]
         await self._note(progress.outgoing(self._settings.topic_batch_progress, events))
-        for state in (State.REPLAYED, State.PARKED):
+        for state in (LetterState.REPLAYED, LetterState.PARKED):
             places = [step.letter.place for step in steps.values() if step.state is state]
             await self._note(marks.outgoing(self._marks, state, places))
-            if state is State.REPLAYED:
+            if state is LetterState.REPLAYED:
                 for place in places:
                     metrics.replayed.labels(base_of(place.topic) or place.topic).inc()
 
@@ -261,12 +261,12 @@ def _replay(letter: Letter, entry: EntryPoint, edit: Edit | None) -> Step:
             letter.origin,
             entry.flow.stage,
             entry.flow.stages,
-            ItemState.RETRYING,
+            State.RETRYING,
             replays,
         )
     key = key_of(entry, replace(letter.record, value=value, headers=headers))
     out = Outgoing(entry.topic, key, value, headers)
-    return Step(letter, out, State.REPLAYED, replays, event)
+    return Step(letter, out, LetterState.REPLAYED, replays, event)
 
 
 async def _finished(work: Coroutine[object, object, T]) -> T:

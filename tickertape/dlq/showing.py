@@ -13,7 +13,7 @@ from tickertape import values
 from tickertape.decode import parse
 from tickertape.delivery import headers as h
 from tickertape.dlq.letter import Letter
-from tickertape.dlq.marks import State
+from tickertape.dlq.marks import LetterState
 from tickertape.encode import iso
 from tickertape.errors import PermanentError
 from tickertape.mask import mask, mask_text
@@ -23,7 +23,7 @@ HEX_BYTES_MAX = 4096
 Json = dict[str, Any]
 
 
-def summary(letter: Letter, state: State, masked: bool = True) -> Json:
+def summary(letter: Letter, state: LetterState, masked: bool = True) -> Json:
     """Return what a list shows: where, when, why, how often. No payload."""
     hide = mask_text if masked else str
     reason = letter.reason
@@ -47,7 +47,7 @@ def summary(letter: Letter, state: State, masked: bool = True) -> Json:
     }
 
 
-def full(letter: Letter, state: State) -> Json:
+def full(letter: Letter, state: LetterState) -> Json:
     """Return all of it, for reading: with headers, stack trace, and the payload."""
     stacktrace = letter.header(h.DLT_STACKTRACE)
     return {
@@ -62,7 +62,7 @@ def full(letter: Letter, state: State) -> Json:
     }
 
 
-def exported(letter: Letter, state: State, masked: bool) -> Json:
+def exported(letter: Letter, state: LetterState, masked: bool) -> Json:
     """Return all of it, for keeping: a payload that is not UTF-8 is base64."""
     return {
         **summary(letter, state, masked),
