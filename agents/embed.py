@@ -14,7 +14,7 @@ from models.base import Model
 from tickertape import flows
 from tickertape.decode import Limits
 from tickertape.delivery import headers as h
-from tickertape.delivery.letters import carried
+from tickertape.delivery.copies import carried
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec

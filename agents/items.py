@@ -6,7 +6,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tickertape.decode import key_text
-from tickertape.delivery import letters
+from tickertape.delivery import copies
 from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
@@ -74,6 +74,6 @@ async def recalled(settings: Settings, result: Result) -> list[Outgoing]:
             log.error("text_is_gone", id=key.id, collection=key.collection, place=str(place))
             continue
         record = Record.of(message, trusted=place.topic not in theirs, clock_ms=version.stamp.ms)
-        outputs.append(letters.rekeyed(record, record.origin.topic, key.id))
+        outputs.append(copies.rekeyed(record, record.origin.topic, key.id))
         log.info("text_recalled", id=key.id, collection=key.collection, place=str(place))
     return outputs

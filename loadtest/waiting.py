@@ -2,7 +2,7 @@
 
 ``python -m loadtest.waiting [--records 1000000] [--seconds 60] [--json]``
 
-The records are the copies that a worker makes for its retry topics (`letters.retry`), spread over
+The records are the copies that a worker makes for its retry topics (`copies.retry`), spread over
 every retry topic of every flow and over all partitions, due in an hour. Each partition begins with
 one record that is due: when all of these are done, the worker has met what waits behind them. A
 worker is started over topics with these alone, then another one over the full ones, and its
@@ -27,7 +27,7 @@ from loadtest.processes import Bench, Report, say
 from testkit.broker import Broker
 from testkit.system import Worker, until
 from tickertape import topics
-from tickertape.delivery import letters
+from tickertape.delivery import copies
 from tickertape.delivery.record import Record
 from tickertape.errors import TransientError
 
@@ -97,18 +97,18 @@ async def _fill(bench: Bench, records: int) -> int:
     for base, level, partition in places:
         # Due, and a delete: it costs no inference and tells that the partition was read.
         due = replace(_record(base, partition, 0), value=None)
-        head = letters.retry(due, base, level, 0.0, ERROR)
+        head = copies.retry(due, base, level, 0.0, ERROR)
         await bench.send_batch(head.topic, partition, [head])
     sent = 0
     while sent < records:
         for base, level, partition in places:
             count = min(BATCH_RECORDS, records - sent)
-            copies = [
-                letters.retry(_record(base, partition, n), base, level, DELAYS[level], ERROR)
+            made = [
+                copies.retry(_record(base, partition, n), base, level, DELAYS[level], ERROR)
                 for n in range(sent + 1, sent + count + 1)
             ]
-            if copies:
-                await bench.send_batch(copies[0].topic, partition, copies)
+            if made:
+                await bench.send_batch(made[0].topic, partition, made)
             sent += count
             say(f"{sent} of {records} records written to the retry topics")
     return len(places)

@@ -12,7 +12,7 @@ from tables.fold import fold
 from tests.web_parts import MemoryBatches, MemoryLetters, MemoryPublisher
 from tickertape import topics
 from tickertape.delivery import headers as h
-from tickertape.delivery.letters import dead
+from tickertape.delivery.copies import dead
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import DeadLetters, Selection
 from tickertape.dlq.letter import Letter, Place

@@ -19,7 +19,7 @@ from testkit.broker import Broker, create_topic, topic_settings, unique, worker_
 from tickertape import kafka_admin, topics
 from tickertape import settings as settings_module
 from tickertape.cli import dlq
-from tickertape.delivery.letters import dead
+from tickertape.delivery.copies import dead
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import DeadLetters

@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tickertape import topics
 from tickertape.delivery.breaker import Breakers
-from tickertape.delivery.letters import dead
+from tickertape.delivery.copies import dead
 from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters

@@ -15,7 +15,7 @@ from tests.fixtures_dlq import System, value
 from tests.fixtures_dlq import system as system
 from tickertape import topics
 from tickertape.delivery import headers as h
-from tickertape.delivery.letters import dead
+from tickertape.delivery.copies import dead
 from tickertape.delivery.record import Record
 from tickertape.errors import InvalidRecord, Timeout
 

@@ -10,7 +10,7 @@ import pytest
 from tickertape.chunking import sentences
 from tickertape.demo import checks
 from tickertape.demo.corpus import corpus
-from tickertape.demo.run import Outcome
+from tickertape.demo.run import RunOutcome
 from tickertape.demo.screen import excerpt
 from tickertape.demo.summaries import sentences_of
 from tickertape.stores.base import Counts
@@ -60,7 +60,7 @@ class TestVerbatim:
         assert sentences_of(summary, TEXT) is None
 
 
-def outcome(**more: Any) -> Outcome:
+def outcome(**more: Any) -> RunOutcome:
     """What a run of `CORPUS` is when all is well."""
     done = {"status": "completed", "unchanged": 0, "dead": 0}
     batches = {
@@ -78,11 +78,11 @@ def outcome(**more: Any) -> Outcome:
     }
     made[DOCUMENT["id"]] |= {"summary": SENTENCES[2], "model_name": "extractive/model"}
     found = {"results": [{"id": id} for id in ("text-01003", "sample-00007", "sample-00002")]}
-    well = Outcome(batches=batches, counts=Counts(13, 30), summaries=made, search=found)
+    well = RunOutcome(batches=batches, counts=Counts(13, 30), summaries=made, search=found)
     return replace(well, **more)
 
 
-def wrong(found: Outcome) -> list[str]:
+def wrong(found: RunOutcome) -> list[str]:
     return [
         *checks._batches(found, CORPUS),
         *checks._counts(CORPUS, found),

@@ -19,7 +19,7 @@ from tickertape import topics
 from tickertape.decode import parse
 from tickertape.delivery import headers as h
 from tickertape.delivery import progress
-from tickertape.delivery.letters import retry
+from tickertape.delivery.copies import retry
 from tickertape.delivery.outcome import State
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq import edit

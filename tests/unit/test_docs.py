@@ -171,6 +171,16 @@ def test_paths_in_the_architecture_exist_and_none_is_left_out() -> None:
     assert [room for room in rooms if not any(each.startswith(room) for each in named)] == []
 
 
+def test_each_type_in_the_glossary_is_there_once() -> None:
+    words = text("ARCHITECTURE.md").partition("\n## Words\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`([A-Z][A-Za-z]+)`", words)
+    rooms = ("agents", "models", "runtime", "tables", "tickertape", "web", "worker")
+    source = "".join(p.read_text("utf-8") for room in rooms for p in (ROOT / room).rglob("*.py"))
+    assert len(named) > 10
+    found = {name: len(re.findall(rf"^(?:class )?{name}\b[(: ]", source, re.M)) for name in named}
+    assert {name: count for name, count in found.items() if count != 1} == {}
+
+
 def test_the_examples_are_valid() -> None:
     for source in code("README.md", "python"):
         ast.parse(source)

@@ -23,8 +23,8 @@ import structlog
 
 from tickertape import metrics
 from tickertape.decode import peek
+from tickertape.delivery import copies
 from tickertape.delivery import headers as h
-from tickertape.delivery import letters
 from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.keyorder import KeyOrder
 from tickertape.delivery.offsets import PartitionOffsets
@@ -289,7 +289,7 @@ class Flow(Generic[T]):
             return Decided(entry, Failed(error), _batch_of(record))
         id = self.spec.id_of(item) if route.rekeys else None
         if id is not None and record.key != id.encode("utf-8", "replace"):
-            return Decided(entry, Done((letters.rekeyed(record, route.base, id),)), None)
+            return Decided(entry, Done((copies.rekeyed(record, route.base, id),)), None)
         return Work(record, item)
 
     async def _handle(self, works: Sequence[Work[T]]) -> Sequence[Outcome]:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from tickertape import metrics
-from tickertape.delivery import letters, policy, progress
+from tickertape.delivery import copies, policy, progress
 from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, State
 from tickertape.delivery.record import Outgoing, Record
@@ -132,7 +132,7 @@ class Settlement:
                 self._counters.retried += 1
                 metrics.retries.labels(str(level), type(error).__name__).inc()
                 self._bound(decided).warning("retry", level=level, error=str(error))
-                copy = letters.retry(record, route.base, level, delay, error)
+                copy = copies.retry(record, route.base, level, delay, error)
                 return _Following(decided, [copy], State.RETRYING)
             case policy.Dead():
                 return _Following(decided, [self._letter(decided, error)], State.DEAD)
@@ -143,7 +143,7 @@ class Settlement:
         self._counters.dead += 1
         metrics.dead.labels(route.base, type(error).__name__).inc()
         self._bound(decided).error("dead_letter", error=str(error))
-        return letters.dead(
+        return copies.dead(
             record, route.base, self._limits.group, route.attempts, error, decided.batch
         )
 
@@ -169,10 +169,10 @@ class Settlement:
         """
         if followed.state is State.DEAD:
             (letter,) = followed.outputs
-            forms = [letters.remnant(letter), letters.trace(letter)]
+            forms = [copies.remnant(letter), copies.trace(letter)]
         else:
             letter = self._letter(followed.decided, error)
-            forms = [letter, letters.remnant(letter), letters.trace(letter)]
+            forms = [letter, copies.remnant(letter), copies.trace(letter)]
         refused = error
         for form in forms:
             errors = await self._confirm([[form]])

@@ -24,7 +24,7 @@ from tickertape.demo.checks import EXPLAINED, Check, checks
 from tickertape.demo.child import WorkerDied, WorkerProcess
 from tickertape.demo.corpus import Corpus, corpus
 from tickertape.demo.follow import DemoError
-from tickertape.demo.run import Demo, Outcome
+from tickertape.demo.run import Demo, RunOutcome
 from tickertape.demo.screen import Screen
 from tickertape.errors import TickertapeError
 from tickertape.settings import Settings, load
@@ -153,7 +153,7 @@ async def _stop(screen: Screen, worker: WorkerProcess, *, quiet: bool) -> bool:
     return stopped
 
 
-def figures(outcome: Outcome, sent: Corpus) -> dict[str, Any]:
+def figures(outcome: RunOutcome, sent: Corpus) -> dict[str, Any]:
     """Return what a run measured; times in seconds, the rate in records a second."""
     seconds = outcome.seconds
     return {
@@ -172,7 +172,9 @@ def figures(outcome: Outcome, sent: Corpus) -> dict[str, Any]:
     }
 
 
-def _report(screen: Screen, outcome: Outcome, sent: Corpus, found: list[Check], error: str) -> int:
+def _report(
+    screen: Screen, outcome: RunOutcome, sent: Corpus, found: list[Check], error: str
+) -> int:
     """Print the checks and, as the last line, all figures as JSON; return the exit code."""
     if found:
         screen.title("Checks")

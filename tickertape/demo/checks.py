@@ -8,7 +8,7 @@ import httpx
 
 from tickertape.demo.corpus import Corpus, Document
 from tickertape.demo.follow import Json
-from tickertape.demo.run import Outcome
+from tickertape.demo.run import RunOutcome
 from tickertape.demo.summaries import sentences_of
 from tickertape.grounding import unsupported
 
@@ -27,7 +27,7 @@ EXPLAINED = {
 }
 
 
-async def checks(corpus: Corpus, outcome: Outcome, http: httpx.AsyncClient) -> list[Check]:
+async def checks(corpus: Corpus, outcome: RunOutcome, http: httpx.AsyncClient) -> list[Check]:
     """Look at everything that was sent, in the store, on the topics, and by search."""
     return [
         ("batches", _first(_batches(outcome, corpus))),
@@ -45,7 +45,7 @@ def _first(problems: Iterator[str] | list[str]) -> str:
     return "; ".join(found[:SHOWN]) + more
 
 
-def _batches(outcome: Outcome, corpus: Corpus) -> Iterator[str]:
+def _batches(outcome: RunOutcome, corpus: Corpus) -> Iterator[str]:
     totals = []
     for topic, batch in outcome.batches.items():
         total = batch["total_documents"]
@@ -57,7 +57,7 @@ def _batches(outcome: Outcome, corpus: Corpus) -> Iterator[str]:
         yield f"expected {len(corpus)} records in batches, got {totals}"
 
 
-def _counts(corpus: Corpus, outcome: Outcome) -> Iterator[str]:
+def _counts(corpus: Corpus, outcome: RunOutcome) -> Iterator[str]:
     if outcome.counts.documents != len(corpus):
         yield f"expected {len(corpus)} documents in the store, got {outcome.counts.documents}"
 
@@ -87,7 +87,7 @@ def _whole(chunks: list[Json], text: str) -> bool:
     return bool(chunks) and not text[at:].strip()
 
 
-def _summaries(corpus: Corpus, outcome: Outcome) -> Iterator[str]:
+def _summaries(corpus: Corpus, outcome: RunOutcome) -> Iterator[str]:
     """An extract is made of whole sentences of its document; an LLM's figures stand in it."""
     for document in corpus.documents:
         summary = outcome.summaries.get(document["id"])
@@ -110,7 +110,7 @@ def _unfaithful(document: Document, summary: Json) -> str:
     return ""
 
 
-def _question(corpus: Corpus, outcome: Outcome) -> Iterator[str]:
+def _question(corpus: Corpus, outcome: RunOutcome) -> Iterator[str]:
     ids = [hit["id"] for hit in outcome.search["results"]]
     first = ids[: len(corpus.answers)]
     if not first or not corpus.answers.issuperset(first):

@@ -30,7 +30,7 @@ RESULTS = 3
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunOutcome:
     """What came of it, for figures and checks."""
 
     start_seconds: float = 0.0
@@ -56,9 +56,9 @@ class Demo:
     worker: WorkerProcess
     http: httpx.AsyncClient
     address: str
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: RunOutcome = field(default_factory=RunOutcome)
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RunOutcome:
         """Do all steps.
 
         Raises:

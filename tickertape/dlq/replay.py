@@ -235,25 +235,25 @@ def _replay(letter: Letter, entry: EntryPoint, edit: Edit | None) -> Step:
     dropped = [h.ERROR_CLASS, h.REPLAYS, h.REKEYED]
     # When it first came; should it die again, its letter says so still.
     first = letter.header(h.DLT_TIMESTAMP)
-    ours: dict[str, object] = {h.REPLAYS: replays, h.RETRY_FIRST: first}
+    added: dict[str, object] = {h.REPLAYS: replays, h.RETRY_FIRST: first}
     if entry.topic == topics.rekeyed(entry.base):
-        ours[h.REKEYED] = 1
+        added[h.REKEYED] = 1
     if letter.origin is not None:
         dropped.append(h.ORIGIN)
-        ours[h.ORIGIN] = str(letter.origin)
+        added[h.ORIGIN] = str(letter.origin)
     if edit is not None:
         value = edit(letter.value)
         if entry.flow.stage is not None:
             value = kept_in_batch(value, letter.batch)
         # Other content is a newer version: that of the moment when it is replayed.
         dropped += [h.VERSION, h.EDITED, h.EDITED_FROM]
-        ours |= {h.EDITED: 1, h.EDITED_FROM: letter.place}
+        added |= {h.EDITED: 1, h.EDITED_FROM: letter.place}
     headers = [
         (name, content)
         for name, content in letter.headers
         if name not in dropped and not name.startswith((h.DLT_PREFIX, h.RETRY_PREFIX))
     ]
-    headers += text_headers(ours)
+    headers += text_headers(added)
     event = None
     if entry.flow.stage is not None and letter.batch is not None and letter.origin is not None:
         event = progress.Event(

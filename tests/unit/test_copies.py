@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickertape.delivery import copies
 from tickertape.delivery import headers as h
-from tickertape.delivery import letters
 from tickertape.delivery.record import Outgoing, Record
 from tickertape.errors import InvalidRecord, TransientError
 from tickertape.versions import Origin, Stamp, Version
@@ -27,7 +27,7 @@ def record(headers=USERS, *, key=b"k", value=b"\x00raw", trusted=False, offset=7
 
 
 def dead(of: Record, error: Exception | None = None, attempts=0, batch=None) -> Outgoing:
-    return letters.dead(of, "t", "group", attempts, error or InvalidRecord("id", "x", 1), batch)
+    return copies.dead(of, "t", "group", attempts, error or InvalidRecord("id", "x", 1), batch)
 
 
 def raised(error: Exception) -> Exception:
@@ -63,8 +63,8 @@ def test_a_dead_letter_says_where_why_and_when():
     "made",
     [
         dead(record()),
-        letters.retry(record(), "t", 0, 1.0, TransientError("slow")),
-        letters.rekeyed(record(), "t", "id"),
+        copies.retry(record(), "t", 0, 1.0, TransientError("slow")),
+        copies.rekeyed(record(), "t", "id"),
     ],
     ids=["dead", "retry", "rekeyed"],
 )
@@ -75,7 +75,7 @@ def test_all_original_headers_stay_in_order_with_their_duplicates(made):
 
 
 def test_a_retry_says_how_often_and_until_when():
-    copy = letters.retry(record(), "t", 1, 30.0, TransientError("slow"))
+    copy = copies.retry(record(), "t", 1, 30.0, TransientError("slow"))
     assert (copy.topic, copy.key) == ("t-retry-1", b"k")
     found = dict(copy.headers)
     assert found[h.RETRY_ATTEMPTS] == b"2"
@@ -83,7 +83,7 @@ def test_a_retry_says_how_often_and_until_when():
     assert int(found[h.RETRY_DUE]) > 1_700_000_000_000
     assert found[h.DLT_MESSAGE] == b"slow"
     again = record(copy.headers, trusted=True, offset=99)
-    third = letters.retry(again, "t", 2, 60.0, TransientError("slower"))
+    third = copies.retry(again, "t", 2, 60.0, TransientError("slower"))
     names = [name for name, _ in third.headers]
     assert names.count(h.RETRY_ATTEMPTS) == names.count(h.RETRY_DUE) == 1
     assert h.last(third.headers, h.RETRY_FIRST) == "1790000000000", "of the first record"
@@ -129,7 +129,7 @@ def test_a_message_keeps_its_beginning():
     message = dict(letter.headers)[h.DLT_MESSAGE]
     assert message is not None
     assert message.decode().startswith("metadata: expected x\u20ac")
-    assert len(message) <= letters.MESSAGE_BYTES_MAX
+    assert len(message) <= copies.MESSAGE_BYTES_MAX
 
 
 def test_no_secret_of_an_address_is_in_message_or_trace():
@@ -151,7 +151,7 @@ def test_a_record_of_nothing_gets_a_key_that_producers_take():
 
 def test_of_a_letter_that_is_refused_the_reason_and_the_place_remain():
     letter = dead(record(((("x" * 100), b"x" * 10_000), *USERS)), batch="b")
-    left = letters.remnant(letter)
+    left = copies.remnant(letter)
     assert (left.topic, left.key, left.value) == ("t-dlq", b"k", b"")
     for name in (h.DLT_MESSAGE, h.DLT_TOPIC, h.DLT_OFFSET, h.ORIGIN, h.BATCH, h.ERROR_CLASS):
         assert h.last(left.headers, name) == h.last(letter.headers, name)
@@ -159,7 +159,7 @@ def test_of_a_letter_that_is_refused_the_reason_and_the_place_remain():
 
 
 def test_rekeyed_records_keep_who_they_are():
-    copy = letters.rekeyed(record(), "t", "17\ufffd")
+    copy = copies.rekeyed(record(), "t", "17\ufffd")
     assert (copy.topic, copy.key) == ("tickertape-t-rekeyed", "17\ufffd".encode())
     found = Record("tickertape-t-rekeyed", 0, 55, copy.key, copy.value, copy.headers, 2, True)
     assert found.origin == Origin("t", 3, 7)
@@ -175,7 +175,7 @@ def test_identity_and_foreign_headers_survive_any_number_of_retries(headers, tim
     ours = (h.ORIGIN, h.VERSION, h.REPLAYS, h.RETRY_DUE, h.RETRY_FIRST, h.RETRY_ATTEMPTS)
     at = record(tuple(headers))
     for level in range(times):
-        copy = letters.retry(at, "t", level, 1.0, TransientError("again"))
+        copy = copies.retry(at, "t", level, 1.0, TransientError("again"))
         at = Record(copy.topic, 0, 10 + level, copy.key, copy.value, copy.headers, 9, True)
     letter = dead(at, TransientError("at last"), attempts=times)
     assert at.origin == Origin("t", 3, 7)

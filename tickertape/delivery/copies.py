@@ -1,6 +1,6 @@
-"""The records we make of a record that failed: retry copies and dead letters.
+"""The copies we make of a record: for a retry topic, as a dead letter, under its id as key.
 
-Key, value and all original headers stay as they are; ours say where, why, when, how often.
+Key, value and all original headers stay as they are; those we add say where, why, when, how often.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def retry(
     """Return the copy for a retry topic. Times are epoch milliseconds."""
     now = time.time()
     first = record.header(h.RETRY_FIRST) if record.trusted else None
-    ours = {
+    added = {
         h.RETRY_ATTEMPTS: level + 1,
         h.RETRY_DUE: int((now + delay_seconds) * 1000),
         h.RETRY_FIRST: first or record.timestamp_ms,
         h.DLT_EXCEPTION: _name(error),
         h.DLT_MESSAGE: _message(error),
     }
-    headers = h.without(carried(record), *ours)
+    headers = h.without(carried(record), *added)
     return Outgoing(
-        topics.retry(base, level), record.key, record.value, [*headers, *text_headers(ours)]
+        topics.retry(base, level), record.key, record.value, [*headers, *text_headers(added)]
     )
 
 
@@ -65,7 +65,7 @@ def dead(
     """
     origin = record.origin
     first = record.header(h.RETRY_FIRST) if record.trusted else None
-    ours = {
+    added = {
         h.DLT_EXCEPTION: _name(error),
         h.DLT_MESSAGE: _message(error),
         h.DLT_STACKTRACE: _stacktrace(error),
@@ -78,10 +78,10 @@ def dead(
         h.ERROR_CLASS: classify(error).value,
         h.BATCH: batch,
     }
-    headers = h.without(carried(record), *ours, h.RETRY_DUE)
+    headers = h.without(carried(record), *added, h.RETRY_DUE)
     # A record of neither key nor value is possible, but no producer in Python sends one.
     key = record.key or b"" if record.value is None else record.key
-    return Outgoing(topics.dlq(base), key, record.value, [*headers, *text_headers(ours)])
+    return Outgoing(topics.dlq(base), key, record.value, [*headers, *text_headers(added)])
 
 
 def remnant(letter: Outgoing) -> Outgoing:
