@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.record import Record
 from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey
+from tickertape.errors import InvalidRecord
 from tickertape.flows import Flow
 from tickertape.pipeline import Embedded, Item, Removal
 from tickertape.services import Services
 from tickertape.settings import Settings
+from tickertape.spaces import space_of, unnamed
 
 
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
@@ -26,10 +29,10 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
     limits = Limits(settings.text_bytes_max)
     stores = tuple(f"store:{name}" for name in settings.stores)
 
-    async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
-        return await write(works, settings, services())
+    def spec(flow: Flow, field: str, decode: Callable[[Record], Item]) -> Spec[Item]:
+        async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
+            return await write(works, settings, services(), field)
 
-    def spec(flow: Flow, decode: Callable[[Record], Item]) -> Spec[Item]:
         return Spec(
             name=flow.name,
             routes=routes_of(flow, settings),
@@ -44,8 +47,8 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         )
 
     return [
-        spec(flows.VECTORS, lambda record: read_embedding(record, limits)),
-        spec(flows.UPDATES, lambda record: read_update(record, limits)),
+        spec(flows.VECTORS, "embedding", lambda record: read_embedding(record, limits)),
+        spec(flows.UPDATES, "vector", lambda record: read_update(record, limits)),
     ]
 
 
@@ -81,22 +84,30 @@ def read_update(record: Record, limits: Limits) -> Item:
     return Embedded(document, np.asarray(found.vector, np.float32), name)
 
 
-def unnamed(dimension: int) -> str:
-    """Return the model of a vector whose maker gave no name.
-
-    One for each size: a vector of three numbers must not refuse those of 384 that come after it.
-    """
-    return f"external-{dimension}"
-
-
 async def write(
-    works: Sequence[Work[Item]], settings: Settings, services: Services
+    works: Sequence[Work[Item]], settings: Settings, services: Services, field: str
 ) -> list[Outcome]:
-    """Store the vectors; one outcome each."""
-    results = await services.pipeline.run([work.item for work in works])
-    return [
-        Failed(result)
-        if isinstance(result, Exception)
-        else Done(await recalled(settings, result), STATES.get(result.verdict, State.DONE))
-        for result in results
-    ]
+    """Store the vectors, which stand in the records' ``field``; one outcome each."""
+    items = [_placed(work.item, services, field) for work in works]
+    ready = [item for item in items if not isinstance(item, InvalidRecord)]
+    results = iter(await services.pipeline.run(ready))
+    outcomes: list[Outcome] = []
+    for item in items:
+        result = item if isinstance(item, InvalidRecord) else next(results)
+        if isinstance(result, Exception):
+            outcomes.append(Failed(result))
+        else:
+            state = STATES.get(result.verdict, State.DONE)
+            outcomes.append(Done(await recalled(settings, result), state))
+    return outcomes
+
+
+def _placed(item: Item, services: Services, field: str) -> Item | InvalidRecord:
+    """The item in the space of our own vectors, where its maker names our model."""
+    if not isinstance(item, Embedded):
+        return item
+    ours = services.runner.embedder
+    try:
+        return replace(item, model=space_of(field, item.model, len(item.vector), ours))
+    except InvalidRecord as error:
+        return error

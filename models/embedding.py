@@ -19,9 +19,9 @@ COLLECTION = "embeddings"  # where foreign vectors without a table_name go
 class Embedding(Model):
     """Times are epoch seconds. ``version`` is ``number`` or ``number.offset``.
 
+    ``timestamp`` is the input's where it has one, else ``processing_timestamp``, which is ours.
     ``collection`` is the document's, which ``table_name`` names where its producer did. ``chunk``
-    counts from 0. ``metadata`` is not among the topic's named fields: it is written only
-    where it holds something.
+    counts from 0. Every record has every field.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Embedding(Model):
             original_text=chunk.text,
             embedding=chunk.vector,
             model_name=model,
-            timestamp=now,
+            timestamp=now if document.timestamp is None else document.timestamp,
             embedding_dimension=len(chunk.vector),
             processing_timestamp=now,
             input_timestamp=document.timestamp,
@@ -116,8 +116,8 @@ class Embedding(Model):
                 "chunk_count": self.chunk_count,
                 "batch_id": self.batch_id,
                 "version": self.version,
-            },
-            metadata=self.metadata,
+                "metadata": self.metadata,
+            }
         )
 
     def to_document(self, record: Record) -> Document:

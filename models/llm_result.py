@@ -10,7 +10,8 @@ from tickertape.encode import to_json
 
 
 class LlmResult(Model):
-    """``processing_time`` is in seconds, ``timestamp`` in epoch seconds.
+    """``processing_time`` is in seconds, ``timestamp`` in epoch seconds: the input's where it has
+    one, else ours.
 
     ``unchanged`` says that the stored summary was sent again, without a model call.
     """

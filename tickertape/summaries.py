@@ -84,7 +84,7 @@ class Summaries:
             return Summarized(), None
         if stored is not None and stored.content_hash == hash and not document.force:
             again = stored.version == document.version
-            result = {**stored.result, "timestamp": time.time(), "unchanged": not again}
+            result = {**stored.result, "timestamp": _timestamp(document), "unchanged": not again}
             moved = StoredSummary(document.key, document.version, hash, stored.result)
             return Summarized(result), None if again else moved
         started = time.perf_counter()
@@ -126,6 +126,11 @@ def _result(document: Document, summary: Summary, seconds: float) -> dict[str, A
         "completion_tokens": summary.completion_tokens,
         "total_tokens": summary.total_tokens,
         "error": None,
-        "timestamp": time.time(),
+        "timestamp": _timestamp(document),
         "unchanged": False,
     }
+
+
+def _timestamp(document: Document) -> float:
+    """The input's time where it has one, else now."""
+    return time.time() if document.timestamp is None else document.timestamp

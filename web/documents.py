@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from models import FinancialDocument, TextMessage
-from tickertape import flows
+from tickertape import flows, spaces
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Outgoing
 from tickertape.services import Services
@@ -90,7 +90,10 @@ async def get(request: web.Request) -> web.Response:
     return reply(
         DocumentAnswer(
             id=id,
-            documents=[_answer(store, document) for store, document in found],
+            documents=[
+                _answer(store, document, services.settings.embedding_model)
+                for store, document in found
+            ],
             dead_letter=letter,
             unavailable=failed if silent is None else {**failed, "dead letters": silent},
         )
@@ -222,7 +225,7 @@ def _missing(id: str, failed: dict[str, str]) -> Problem:
     return Problem(404, f"No store holds a document {id[:200]!r}.")
 
 
-def _answer(store: str, document: StoredDocument) -> Stored:
+def _answer(store: str, document: StoredDocument, ours: str) -> Stored:
     head = document.head
     return Stored(
         store=store,
@@ -236,6 +239,7 @@ def _answer(store: str, document: StoredDocument) -> Stored:
         origin=str(head.origin),
         source=document.source,
         model=document.model,
+        note=spaces.note(document.model, ours),
         metadata=dict(document.metadata),
         chunk_count=head.chunk_count,
         chunks=[

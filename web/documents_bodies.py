@@ -129,7 +129,8 @@ class Stored(Answer):
     batch_id: str | None
     origin: str = Field(description="topic/partition/offset of the record that wrote it.")
     source: str | None
-    model: str | None
+    model: str | None = Field(description="Whose vectors they are; only these are compared.")
+    note: str | None = Field(description="What whoever made the vectors should know.")
     metadata: dict[str, Any]
     chunk_count: int
     chunks: list[Chunk]

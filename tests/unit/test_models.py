@@ -43,7 +43,7 @@ SHAPES = {
     Embedding: [
         *("id", "original_text", "embedding", "model_name", "timestamp", "embedding_dimension"),
         *("processing_timestamp", "input_timestamp", "input_source", "table_name"),
-        *("collection", "chunk", "chunk_count", "batch_id", "version"),
+        *("collection", "chunk", "chunk_count", "batch_id", "version", "metadata"),
     ],
     DataIngestion: [
         *("source_id", "db_type", "connection_params", "table_or_collection"),
@@ -294,6 +294,15 @@ class TestToDocument:
         assert orjson.loads(found.encode()) == orjson.loads(value) | {"embedding": found.embedding}
         assert (found.chunk, found.chunk_count, found.original_text) == (1, 2, "two")
         assert found.version == document.version.label
+
+    @pytest.mark.parametrize(("sent", "told"), [(1_700_000_000, 1_700_000_000.0), (None, TS)])
+    def test_a_chunk_has_its_inputs_time_where_there_is_one_and_ours_beside_it(self, sent, told):
+        source = record({"id": "d", "text": "t", "timestamp": sent})
+        document = TextMessage.decode(source, Limits()).to_document(source)
+        chunk = StoredChunk(uuid.UUID(int=1), 0, "t", 0, 1, np.ones(2, np.float32))
+        found = Embedding.of(document, chunk, chunk_count=1, model="m", now=TS)
+        assert (found.timestamp, found.processing_timestamp) == (told, TS)
+        assert list(orjson.loads(found.encode())) == SHAPES[Embedding]
 
     def test_an_embeddings_own_version_holds_its_offset(self):
         incoming = record({**LEAST[Embedding], "version": "1700000000000.42"})

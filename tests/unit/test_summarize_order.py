@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +19,7 @@ from tickertape.editions import Edition
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
+from tickertape.summaries import Summaries
 from tickertape.summarize.base import Summary
 from tickertape.versions import Origin, Stamp, Version
 
@@ -107,3 +109,17 @@ async def test_an_unchanged_document_waits_for_the_request_of_its_newest_event(
     await store.apply([Touch(KEY, Edition(at(2)), document(2).origin, "hash 1")])
     assert await results(services, 1) == 0
     assert await results(services, 2) == 1
+
+
+@pytest.mark.parametrize("sent", [None, 1_700_000_000.0])
+async def test_a_summary_has_its_documents_time_where_there_is_one(
+    store: SqliteStore, services: Services, sent: float | None
+) -> None:
+    await put(store, 1)
+    made = replace(document(1), timestamp=sent)
+    summaries = Summaries(services.summarizer, [store], 3)
+    for event in (made, replace(made, version=at(2))):  # the second is unchanged
+        (summarized,) = await summaries.of([event])
+        assert summarized.result is not None
+        told = summarized.result["timestamp"]
+        assert told == sent if sent else told > 1_700_000_000

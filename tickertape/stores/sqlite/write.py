@@ -429,7 +429,9 @@ def _space(db: apsw.Connection, model: str, dimension: int) -> int:
         if found[1] == dimension:
             return int(found[0])
         if db.execute("SELECT 1 FROM chunks WHERE space = ? LIMIT 1", (found[0],)).fetchone():
-            expected = f"{found[1]} numbers, as {model} has"
+            expected = (
+                f"{found[1]} numbers, as {model} has (one of another model has another model_name)"
+            )
             raise InvalidRecord("vector", expected, dimension)
         db.execute("DELETE FROM spaces WHERE id = ?", (found[0],))
     db.execute("INSERT INTO spaces (model, dimension) VALUES (?, ?)", (name, dimension))
