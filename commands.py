@@ -6,8 +6,10 @@ import asyncio
 import socket
 import sys
 import warnings
+from pathlib import Path
 from typing import Any, cast
 
+import click
 import structlog
 from faust.cli.faust import cli
 from faust.cli.worker import worker as faust_worker
@@ -34,6 +36,10 @@ from worker import TickertapeApp
 
 log = structlog.get_logger("tickertape.start")
 
+# What users of other Faust apps type
+RENAMED = {"write": "send [TOPIC] TEXT", "create-topic": "topics create [NAME...]"}
+LEVELS = {"crit": "ERROR", "error": "ERROR", "warn": "WARNING", "info": "INFO", "debug": "DEBUG"}
+
 
 def register(app: TickertapeApp, lifecycle: Worker) -> None:
     """Add our commands to Faust's; `worker` replaces Faust's own."""
@@ -50,6 +56,39 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for module in (send, read, batches, dlq, search, config, doctor):
         for command in module.commands(settings):
             cli.add_command(command)
+    for old, now in RENAMED.items():
+        cli.add_command(_hint(old, now))
+    _describe(cli.commands["worker"], app.settings)
+
+
+def _describe(command: click.Command, settings: Settings) -> None:
+    """Let `worker --help` say what is so here: Faust's own defaults are not in force."""
+    defaults = {
+        "web_port": ("Port of the web server.", f"TICKERTAPE_WEB_PORT: {settings.web_port}"),
+        "web_bind": ("Address that it listens on.", f"TICKERTAPE_WEB_HOST: {settings.web_host}"),
+        "web_host": ("Its canonical name.", f"TICKERTAPE_WEB_HOST: {settings.web_host}"),
+        "loglevel": ("Least level logged.", f"TICKERTAPE_LOG_LEVEL: {settings.log_level.lower()}"),
+        "logfile": ("Log to this file.", f"TICKERTAPE_LOG_FILE: {settings.log_file or 'stdout'}"),
+    }
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name in defaults:
+            option.help, option.show_default = defaults[option.name]
+            option.default = None  # what is not given is the setting's
+        elif isinstance(option, click.Option) and option.name in {"web_transport", "console_port"}:
+            option.hidden = True
+
+
+def _hint(old: str, now: str) -> click.Command:
+    """Return a command of another program's name, which says what it is called here."""
+
+    @click.command(old, hidden=True, context_settings={"ignore_unknown_options": True})
+    @click.argument("_words", nargs=-1, type=click.UNPROCESSED)
+    def hint(_words: tuple[str, ...]) -> None:
+        error = click.ClickException(f"there is no command {old!r}; type: faust -A app {now}")
+        error.exit_code = 2
+        raise error
+
+    return hint
 
 
 class _Process(FaustWorker):
@@ -71,7 +110,15 @@ class worker(faust_worker):  # noqa: N801 - the class's name is the command's
     def as_service(self, loop: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> Any:
         app: TickertapeApp = self.app  # type: ignore[assignment]
         self._init_worker_options(*args, **kwargs)
+        given = {
+            "log_level": LEVELS.get(self.state.loglevel or ""),
+            "log_file": Path(self.state.logfile) if self.state.logfile else None,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        app.settings = app.settings.model_copy(update=given)
         logging_setup.configure(app.settings)
+        for line in app.settings.ignored:
+            log.warning("setting", ignored=line)
         try:
             self._choose_port(app)
             self.lifecycle.join_broker()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from tickertape.cli import config
 from tickertape.errors import SettingsError
 from tickertape.settings import LEGACY_YAML, Settings, describe, env_name, load
+from tickertape.settings.load import IGNORED_YAML
 
 SECRET = "sk-do-not-show-me"
 
@@ -322,3 +326,73 @@ def test_a_settings_object_is_frozen_and_leaves_the_environment_alone(tmp_path: 
     with pytest.raises(ValueError, match="frozen"):
         settings.web_port = 1
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("TICKERTAPE_WEBPORT", "TICKERTAPE_WEBPORT: unknown setting; is TICKERTAPE_WEB_PORT meant"),
+        ("TICKERTAPE_STORE", "TICKERTAPE_STORE: unknown setting; is TICKERTAPE_STORES meant"),
+        ("TICKERTAPE_COLOUR_OF_ALL_PAGES", "unknown setting; `config show` lists all"),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_misspelt_variable_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str, place: str
+):
+    if place == ".env":
+        (tmp_path / ".env").write_text(f"{name}=http://x\n")
+    else:
+        monkeypatch.setenv(name, "http://x")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_kubernetes_sets_for_a_service_of_our_name_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in {
+        "TICKERTAPE_SERVICE_HOST": "10.0.0.1",
+        "TICKERTAPE_SERVICE_PORT": "6066",
+        "TICKERTAPE_SERVICE_PORT_HTTP": "6066",
+        "TICKERTAPE_PORT": "tcp://10.0.0.1:6066",
+        "TICKERTAPE_PORT_6066_TCP": "tcp://10.0.0.1:6066",
+        "TICKERTAPE_PORT_6066_TCP_PROTO": "tcp",
+        "TICKERTAPE_PORT_6066_TCP_ADDR": "10.0.0.1",
+        "TICKERTAPE_WORKER_SERVICE_HOST": "10.0.0.2",
+        "TICKERTAPE_WORKER_PORT": "tcp://10.0.0.2:6066",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load(tmp_path).web_port == Settings().web_port
+
+
+def test_keys_that_such_files_have_and_nothing_needs_are_named_as_ignored(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(
+        "flask: {host: localhost, port: 5000, debug: true}\n"
+        "kafka: {auto_offset_reset: latest}\n"
+        "logging: {level: debug, file: t.log, format: '%(message)s'}\n"
+    )
+    settings = load(tmp_path)
+    assert (settings.web_port, settings.log_file) == (5000, Path("t.log"))
+    assert [line.partition(" is ignored: ")[0] for line in settings.ignored] == [
+        *("config.yaml: flask.debug", "config.yaml: kafka.auto_offset_reset"),
+        "config.yaml: logging.format",
+    ]
+
+
+def test_what_is_ignored_names_only_settings_that_there_are():
+    known = {env_name(field) for field in Settings.model_fields}
+    for key, why in IGNORED_YAML.items():
+        assert key not in LEGACY_YAML
+        assert set(re.findall(r"TICKERTAPE_[A-Z_]+", why)) <= known
+
+
+def test_config_show_cuts_nothing_where_it_is_piped():
+    (group,) = config.commands(lambda: Settings(_env_file=None, app_id="desk", stores=("a" * 200,)))
+    shown = CliRunner().invoke(group, ["show"]).stdout
+    lines = {line.split()[0]: line for line in shown.splitlines()}
+    assert set(lines) == {env_name(field) for field in Settings.model_fields}
+    assert "a" * 200 in lines["TICKERTAPE_STORES"]
+    assert "\u2026" not in shown

@@ -212,3 +212,16 @@ async def test_what_is_no_request_is_a_problem_and_no_traceback(
     assert headers["x-content-type-options"] == "nosniff"
     assert body["status"] == status
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+
+
+async def test_a_body_that_curl_calls_a_form_is_read_as_json(client: Client) -> None:
+    """``curl -d '{"query": "x"}' .../search``, without a header."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/search", data=b' {"query": "x"}', headers=form)
+    assert answer.status == 200
+    answer = await client.post("/documents", data=b'[{"text": "x"}]', headers=form)
+    assert answer.status == 202
+    assert (await client.post("/search", data=b"query=x", headers=form)).status == 415
+    assert (await client.post("/search", data=b'{"query": ', headers=form)).status == 400
+    evil = {**form, "Origin": "https://evil.example"}
+    assert (await client.post("/documents", data=b'{"text": "x"}', headers=evil)).status == 403

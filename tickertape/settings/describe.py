@@ -30,6 +30,13 @@ def env_name(field: str) -> str:
     return str(alias.choices[0])
 
 
+def env_names(field: str) -> tuple[str, ...]:
+    """Return all environment variables that set a field."""
+    alias = Settings.model_fields[field].validation_alias
+    assert isinstance(alias, AliasChoices)
+    return tuple(map(str, alias.choices))
+
+
 def mistake(error: ValidationError) -> str:
     """Return the first mistake, as ``NAME: what was expected, got value``; no secret is shown."""
     first = error.errors(include_url=False)[0]

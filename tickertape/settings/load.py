@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
 from tickertape.errors import SettingsError
-from tickertape.settings.describe import mistake
+from tickertape.settings.describe import env_names, mistake
 from tickertape.settings.whole import Settings
 
 # What config.yaml had before Tickertape: "section.key" -> our field. The text flow's topics.
@@ -27,7 +29,30 @@ LEGACY_YAML = {
     "flask.host": "web_host",
     "flask.port": "web_port",
     "logging.level": "log_level",
+    "logging.file": "log_file",
 }
+
+
+# What such files have, and nothing here needs: named as ignored, with the reason.
+IGNORED_YAML = {
+    "kafka.auto_offset_reset": "topics are always read from their beginning",
+    "kafka.enable_auto_commit": "offsets are committed once their outcome is confirmed",
+    "kafka.group_id": "see kafka.consumer_group",
+    "kafka.max_poll_records": "see TICKERTAPE_WINDOW_RECORDS",
+    "kafka.session_timeout_ms": "see TICKERTAPE_SESSION_TIMEOUT",
+    "model.batch_size": "batches are made by their tokens; see TICKERTAPE_BATCH_TOKENS",
+    "model.cache_dir": "see TICKERTAPE_MODELS_DIR",
+    "flask.debug": "the pages have no debugger",
+    "flask.threaded": "the web server is asynchronous",
+    "flask.secret_key": "the pages keep no sessions",
+    "logging.format": "lines are JSON, or readable on a terminal",
+}
+ELSEWHERE = frozenset({"TICKERTAPE_CONFIG"})  # read here, and no field
+# A Kubernetes service called tickertape puts these into every pod's environment.
+_OF_KUBERNETES = re.compile(
+    r"TICKERTAPE(?:_[A-Z0-9]+)*_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
+    r"|PORT_[0-9]{1,5}_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
 
 
 def load(root: Path | None = None, **flags: Any) -> Settings:
@@ -41,13 +66,17 @@ def load(root: Path | None = None, **flags: Any) -> Settings:
     root = root or Path.cwd()
     dotenv = root / ".env"
     try:
-        _check_brokers(dotenv)
+        known = {**(dotenv_values(dotenv) if dotenv.is_file() else {}), **os.environ}
+        _check_brokers(known)
+        _check_names(known)
         given = {name: value for name, value in flags.items() if value is not None}
-        low = _yaml(root)
+        low, ignored = _yaml(root)
         settings = _build(given, low, dotenv)
     except ValidationError as error:
         raise SettingsError(mistake(error)) from None
-    return _with_key_file(settings)
+    settings = _with_key_file(settings)
+    settings._ignored = ignored
+    return settings
 
 
 def _build(given: Mapping[str, Any], low: Mapping[str, Any], dotenv: Path) -> Settings:
@@ -58,14 +87,17 @@ def _build(given: Mapping[str, Any], low: Mapping[str, Any], dotenv: Path) -> Se
     return Settings(_env_file=env_file, **{**given, **missing}) if missing else first
 
 
-def _yaml(root: Path) -> dict[str, Any]:
-    """Read config.yaml as field -> value; an unknown key is named."""
+def _yaml(root: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read config.yaml as field -> value, and say what of it is ignored.
+
+    An unknown key is named; a known one that nothing here needs stops nobody.
+    """
     named = os.environ.get("TICKERTAPE_CONFIG")
     path = Path(named) if named else root / "config.yaml"
     if not path.is_file():
         if named:
             raise SettingsError(f"TICKERTAPE_CONFIG: there is no file {named}")
-        return {}
+        return {}, ()
     try:
         tree = yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, UnicodeError, yaml.YAMLError) as error:
@@ -74,6 +106,7 @@ def _yaml(root: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise SettingsError(f"{path.name}: expected a mapping, got {type(tree).__name__}")
     values: dict[str, Any] = {}
+    ignored: list[str] = []
     sections = {key.split(".")[0] for key in LEGACY_YAML}
     for key, value in tree.items():
         if key in Settings.model_fields:
@@ -81,16 +114,32 @@ def _yaml(root: Path) -> dict[str, Any]:
         elif key in sections and isinstance(value, dict):
             for inner, leaf in value.items():
                 field = LEGACY_YAML.get(f"{key}.{inner}")
+                if field is None and (why := IGNORED_YAML.get(f"{key}.{inner}")):
+                    ignored.append(f"{path.name}: {key}.{inner} is ignored: {why}")
+                    continue
                 if field is None:
                     raise SettingsError(f"{path.name}: unknown key {key}.{inner}")
                 values[field] = ",".join(map(str, leaf)) if isinstance(leaf, list) else leaf
         else:
             raise SettingsError(f"{path.name}: unknown key {key}")
-    return values
+    return values, tuple(ignored)
 
 
-def _check_brokers(dotenv: Path) -> None:
-    known = {**(dotenv_values(dotenv) if dotenv.is_file() else {}), **os.environ}
+def _check_names(known: Mapping[str, str | None]) -> None:
+    """A variable of ours that is misspelt would leave its setting at the default, in silence."""
+    names = {name for field in Settings.model_fields for name in env_names(field)} | ELSEWHERE
+    for given, value in known.items():
+        name = given.upper()
+        if not name.startswith("TICKERTAPE_") or name in names:
+            continue
+        if _OF_KUBERNETES.fullmatch(name) or (value or "").startswith(("tcp://", "udp://")):
+            continue
+        near = difflib.get_close_matches(name, names, 1, cutoff=0.8)
+        hint = f"is {near[0]} meant?" if near else "`config show` lists all"
+        raise SettingsError(f"{given}: unknown setting; {hint}")
+
+
+def _check_brokers(known: Mapping[str, str | None]) -> None:
     one, two = known.get("KAFKA_BROKERS"), known.get("KAFKA_BOOTSTRAP_SERVERS")
     if one and two and one != two:
         raise SettingsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import PrivateAttr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,6 +34,13 @@ class Settings(
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
+
+    _ignored: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What config.yaml has that nothing here needs, a line each."""
+        return self._ignored
 
     @classmethod
     def settings_customise_sources(
