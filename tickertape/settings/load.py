@@ -50,8 +50,8 @@ IGNORED_YAML = {
 ELSEWHERE = frozenset({"TICKERTAPE_CONFIG"})  # read here, and no field
 # A Kubernetes service called tickertape puts these into every pod's environment.
 _OF_KUBERNETES = re.compile(
-    r"TICKERTAPE(?:_[A-Z0-9]+)*_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
-    r"|PORT_[0-9]{1,5}_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)"
+    r"_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]{1,60})?"
+    r"|PORT_[0-9]{1,5}_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)\Z"
 )
 
 
@@ -132,7 +132,7 @@ def _check_names(known: Mapping[str, str | None]) -> None:
         name = given.upper()
         if not name.startswith("TICKERTAPE_") or name in names:
             continue
-        if _OF_KUBERNETES.fullmatch(name) or (value or "").startswith(("tcp://", "udp://")):
+        if _OF_KUBERNETES.search(name) or (value or "").startswith(("tcp://", "udp://")):
             continue
         near = difflib.get_close_matches(name, names, 1, cutoff=0.8)
         hint = f"is {near[0]} meant?" if near else "`config show` lists all"
