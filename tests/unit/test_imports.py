@@ -56,9 +56,13 @@ NEVER: dict[str, set[str]] = {
     "tickertape.kafka": {
         *("delivery", "pipeline", "stores", "embed", "summarize", "search", "services", "batches")
     },
-    "tickertape.stores": {"delivery", "embed", "summarize", "pipeline", "search", "services"},
-    "tickertape.embed": {"delivery", "stores", "summarize", "pipeline", "search", "services"},
-    "tickertape.summarize": {"delivery", "stores", "pipeline", "search", "services"},
+    "tickertape.stores": {
+        *("kafka", "delivery", "embed", "summarize", "pipeline", "search", "services")
+    },
+    "tickertape.embed": {
+        *("kafka", "delivery", "stores", "summarize", "pipeline", "search", "services")
+    },
+    "tickertape.summarize": {"kafka", "delivery", "stores", "pipeline", "search", "services"},
     "tickertape.pipeline": {"delivery", "services", "batches", "kafka_admin", "broker", "search"},
     "tickertape.summaries": {"delivery", "services", "pipeline", "batches", "broker", "search"},
     "tickertape.search": {"delivery", "services", "pipeline"},

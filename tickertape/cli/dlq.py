@@ -211,8 +211,8 @@ async def _sender(settings: Settings, *, idle: bool) -> AsyncIterator[DeadLetter
     publisher = KafkaPublisher(settings)
     try:
         if not idle:
-            ours = {topics.replays(settings.app_id), settings.topic_batch_progress}
-            wanted = [one for one in kafka_admin.wanted(settings) if one.name in ours]
+            written = {topics.replays(settings.app_id), settings.topic_batch_progress}
+            wanted = [one for one in kafka_admin.wanted(settings) if one.name in written]
             (await kafka_admin.ensure(settings.bootstrap, wanted)).raise_for_errors()
             try:
                 await publisher.start()
