@@ -26,6 +26,7 @@ from tickertape.cli import (
     doctor,
     export_model,
     read,
+    reset,
     search,
     send,
     topics,
@@ -53,7 +54,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, read, batches, dlq, search, config, doctor):
+    for module in (send, read, batches, dlq, search, config, doctor, reset):
         for command in module.commands(settings):
             cli.add_command(command)
     for old, now in RENAMED.items():

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from tickertape import topics
 from tickertape.errors import BrokerError
@@ -24,6 +25,8 @@ POLL_SECONDS = 0.1
 REPLICAS_MAX = 3
 LEVELS_MAX = 32  # of retries that are looked for
 TOPIC_ALREADY_EXISTS = 36
+NON_EMPTY_GROUP = 68
+GROUP_ID_NOT_FOUND = 69
 # Where the broker's value is no use to us: records mixed up by a producer's clock, a compacted
 # topic that grows for ever, or one that loses its keys.
 BREAKING_CONFIG = frozenset({"cleanup.policy", "message.timestamp.type"})
@@ -194,6 +197,32 @@ async def workers(bootstrap: str, group: str) -> int:
         except KafkaError as error:
             raise BrokerError(f"{group} cannot be asked for: {type(error).__name__}") from error
     return len(members)
+
+
+async def forget_groups(bootstrap: str, groups: Iterable[str]) -> list[str]:
+    """Delete what consumer groups have committed; return those that there were.
+
+    Raises:
+        BrokerError: no broker answers, or a group has members.
+    """
+    forgotten = []
+    async with _admin(bootstrap) as admin:
+        for group in groups:
+            try:
+                node = await admin.find_coordinator(group)
+                answer = await admin._send_request(DeleteGroupsRequest([group]), node)
+            except GroupCoordinatorNotAvailableError:
+                continue  # a broker that has had no group yet
+            except KafkaError as error:
+                raise BrokerError(f"{group} cannot be deleted: {type(error).__name__}") from error
+            ((_, code),) = answer.results
+            if code == NON_EMPTY_GROUP:
+                raise BrokerError(f"workers of {group} run: stop them first")
+            if code not in {0, GROUP_ID_NOT_FOUND}:
+                raise BrokerError(f"{group} cannot be deleted: {for_code(code).__name__}")
+            if not code:
+                forgotten.append(group)
+    return forgotten
 
 
 def _count(topic: Topic, found: Mapping[str, int]) -> int:

@@ -6,6 +6,7 @@ Under ``data_dir``/broker: ``data`` (the records), ``server.properties``, ``log`
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,24 @@ class EmbeddedBroker:
         with self._locked(silent):
             self._users.keep(False)
             return self._stop(STOP_SECONDS_MAX)
+
+    def erase(self) -> None:
+        """Stop it and delete all its records.
+
+        Raises:
+            BrokerError: somebody uses it.
+        """
+        with self._locked(silent):
+            if users := self._users.live():
+                pids = ", ".join(map(str, users))
+                raise BrokerError(f"the broker is used by pid {pids}: stop the worker first")
+            self._users.keep(False)
+            self._stop(STOP_SECONDS_MAX)
+            for found in self.folder.iterdir():
+                if found.is_dir():
+                    shutil.rmtree(found)
+                elif found.name != "lock":
+                    found.unlink()
 
     def kill(self) -> bool:
         """End it as a crash would, for tests of what survives; return whether one was running."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tickertape.documents import (
@@ -135,6 +136,14 @@ class SummaryLedger(Protocol):
 
     async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
         """Write them; an older version never replaces a newer one."""
+
+
+@runtime_checkable
+class LocalStore(Protocol):
+    """A store that is files of this machine and nothing else: `reset` deletes them."""
+
+    def files(self) -> list[Path]:
+        """Return those that are there."""
 
 
 @runtime_checkable

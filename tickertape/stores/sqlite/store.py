@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from tickertape.documents import Applied, DocumentKey, Head, Operation, StoredSummary
 from tickertape.errors import OutageError
@@ -30,6 +31,10 @@ class SqliteStore:
         self.path = settings.data_dir / FILE
         self._threads: Threads | None = None
         self._searcher = Searcher()
+
+    def files(self) -> list[Path]:
+        """Return the database with its log and its index of that."""
+        return sorted(self.path.parent.glob(f"{FILE}*"))
 
     async def start(self) -> None:
         """Open the file, made if missing. Raises `StoreError` when it cannot."""
