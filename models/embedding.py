@@ -71,7 +71,7 @@ class Embedding(Model):
         fields = Fields(record, limits)
         vector = fields.vector("embedding")
         if not vector:
-            raise InvalidRecord("embedding", "a non-empty array of numbers")
+            raise fields.missing("embedding", "a non-empty array of numbers")
         found = cls(
             id=fields.id(),
             original_text=fields.text("original_text", "text"),

@@ -10,7 +10,6 @@ from tickertape.decode import Fields, Limits
 from tickertape.delivery.record import Record
 from tickertape.documents import Document
 from tickertape.encode import iso, to_json
-from tickertape.errors import InvalidRecord
 
 COLLECTION = "vector_updates"  # where documents without a table_name go
 OPERATIONS = ("insert", "update", "delete")
@@ -38,12 +37,15 @@ class VectorUpdate(Model):
     def decode(cls, record: Record, limits: Limits) -> VectorUpdate:
         """Read a record; a permanent error names what is wrong."""
         fields = Fields(record, limits)
-        operation = values.choice("operation", fields.take("operation"), OPERATIONS)
+        named = fields.take("operation")
+        if named is None:
+            raise fields.missing("operation", f"one of {', '.join(OPERATIONS)}")
+        operation = values.choice("operation", named, OPERATIONS)
         vector = fields.vector("vector")
         if operation == "delete":
             vector = []
         elif not vector:
-            raise InvalidRecord("vector", f"a non-empty array of numbers to {operation}")
+            raise fields.missing("vector", f"a non-empty array of numbers to {operation}")
         return cls(
             operation=operation,
             document_id=fields.id("document_id"),

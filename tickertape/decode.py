@@ -6,15 +6,17 @@ nobody asked for becomes metadata.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from tickertape import values
+from tickertape import envelopes, values
 from tickertape.delivery import headers as h
 from tickertape.delivery.record import Record
 from tickertape.documents import anonymous_id
@@ -65,6 +67,9 @@ def _loads(value: bytes) -> Any:
             return orjson.loads(value)
         except orjson.JSONDecodeError:
             pass  # the slow reader takes more, and says what is wrong
+    if wide := _wide(value):
+        with suppress(ValueError, RecursionError):  # what is wrong is said below
+            return json.loads(value.decode(wide))
     try:
         return json.loads(value.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -77,10 +82,19 @@ def _loads(value: bytes) -> Any:
         raise Undecodable(f"not JSON: {reason}{_hint(value)}") from None
 
 
+def _wide(value: bytes) -> str | None:
+    """The kind of UTF-16 that a byte order mark, or every other byte, shows; else None."""
+    if value[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    head = [byte == 0 for byte in value[:4]]
+    if head == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if head == [True, False, True, False] else None
+
+
 def _hint(value: bytes) -> str:
-    if value[0] == 0 and len(value) > 5:
-        return " (it starts as a Schema Registry serialiser writes: Avro, Protobuf, JSON Schema)"
-    return ""
+    found = envelopes.of_bytes(value)
+    return f" ({found})" if found else ""
 
 
 def key_text(record: Record) -> str | None:
@@ -146,7 +160,7 @@ def peek(record: Record) -> tuple[str | None, str | None]:
 class Fields:
     """A record's fields, each handed out once. What is left becomes metadata."""
 
-    __slots__ = ("_left", "_limits", "record")
+    __slots__ = ("_envelope", "_left", "_limits", "record")
 
     def __init__(self, record: Record, limits: Limits) -> None:
         """Parse the record's value.
@@ -157,6 +171,7 @@ class Fields:
         self.record = record
         self._limits = limits
         self._left = parse(record.value)
+        self._envelope = envelopes.of_fields(self._left)
 
     def take(self, name: str) -> Any:
         """Return the field's value as it came, None where it is absent."""
@@ -179,7 +194,12 @@ class Fields:
         for other in (name, *also):
             if self._left.get(other) is not None:
                 return values.content(other, self.take(other), self._limits.text_bytes_max)
-        raise InvalidRecord(name, "a non-empty string")
+        raise self.missing(name, "a non-empty string")
+
+    def missing(self, name: str, expected: str) -> InvalidRecord:
+        """Return the error of a field that is not there: it says what the record looks like."""
+        hint = f" (it looks like {self._envelope})" if self._envelope else ""
+        return InvalidRecord(name, f"{expected}{hint}")
 
     def optional_text(self, name: str) -> str | None:
         """Return a text that may be absent or empty (None); its size is limited as a text's."""

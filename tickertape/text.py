@@ -48,6 +48,10 @@ _COMPOUNDS = frozenset(
     ultra up down back top end to by of per all one
     """.split()  # noqa: SIM905 -- readable as text
 )
+# A picture inside a text: no reader reads its letters.
+_PICTURE = re.compile(
+    r"data:[a-z]{1,20}/[\w.+-]{1,60}(?:;[\w=-]{1,40}){0,3};base64,[A-Za-z0-9+/=]{64,}+"
+)
 # Runs that may have another form, each with the character that its marks may sit on.
 _WIDE = re.compile("[\x00-\x7f]?[^\x00-\x7f]+")
 _PLAIN = {"\u2010": "-", "\u2011": "-", "\u2212": "-", "\u2122": "", "\u2120": ""}  # dashes, TM
@@ -134,7 +138,7 @@ def readable(text: str) -> Reading:
 
     A text of which nothing is left is read as it is.
     """
-    if _TO_DO.search(text) is None:
+    if _TO_DO.search(text) is None and ";base64," not in text:
         return Reading(text)
     reading = Reading(text, _disjoint([*tags(text), *entities(text), *_breaks(text)]))
     return Reading(text) if not reading.text.strip() else reading
@@ -165,7 +169,10 @@ def broken_words(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _breaks(text: str) -> Iterator[Edit]:
-    """Invisible characters, and hyphens at the end of a line."""
+    """Invisible characters, pictures, and hyphens at the end of a line."""
+    if ";base64," in text:
+        for match in _PICTURE.finditer(text):
+            yield match.start(), match.end(), ""
     for match in _HYPHENATED.finditer(text):
         yield match.start(), match.end(), _joint(text, match)
     for match in _INVISIBLE.finditer(text):

@@ -30,6 +30,11 @@ class TestParse:
         assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
         assert parse(b'{"id": 340282366920938463463374607431768211456}') == {"id": 2**128}
 
+    @pytest.mark.parametrize("form", ["utf-16", "utf-16-le", "utf-16-be"])
+    def test_reads_utf_16(self, form):
+        sent = '{"id": "a", "text": "Ore \u2013 \u00a35m"}'
+        assert parse(sent.encode(form)) == {"id": "a", "text": "Ore \u2013 \u00a35m"}
+
     def test_drops_what_fausts_serialiser_adds(self):
         assert parse(b'{"a": 1, "__faust": {"ns": "app.Text"}}') == {"a": 1}
 
@@ -38,7 +43,10 @@ class TestParse:
         [
             (None, "no value"),
             (b"", "empty"),
-            (b"\xff\xfe", "not UTF-8"),
+            (b"\xff\xfe", r"not UTF-8.*looks like UTF-16"),
+            (b"\xff\xfeh\0i\0", r"not UTF-8.*looks like UTF-16"),
+            (b"\x1f\x8b\x08\0\0", "gzipped"),
+            (b"<doc>text</doc>", "not JSON.*looks like XML"),
             (b'{"text": "\xed\xa0\x80"}', "not UTF-8"),
             (b"\0\0\0\0\7\x02abc", "Schema Registry"),
             (b'{"text": "a\0b"}', "not JSON"),
@@ -190,6 +198,29 @@ class TestText:
     def test_refuses_what_is_no_text(self, value):
         with pytest.raises(InvalidRecord, match=r"^text: expected a non-empty string"):
             Fields(record({"text": value}), Limits()).text("text")
+
+    @pytest.mark.parametrize(
+        ("sent", "words"),
+        [
+            ({"schema": {"type": "struct"}, "payload": {"text": "t"}}, "schemas.enable=false"),
+            ({"before": None, "after": {"text": "t"}, "op": "c"}, "ExtractNewRecordState"),
+            ({"schema": {}, "payload": {"after": {}, "op": "u"}}, "enable=false.*ExtractNew"),
+            ({"specversion": "1.0", "type": "x", "id": "1", "data": {"text": "t"}}, "CloudEvent"),
+            ({"records": [{"value": {"text": "t"}}]}, "REST proxy"),
+            ({"data": {"text": "t"}}, "'data'.*at the top"),
+        ],
+    )
+    def test_an_envelope_is_named_with_what_to_do(self, sent, words):
+        fields = Fields(record(sent), Limits())
+        fields.id()
+        with pytest.raises(InvalidRecord, match=rf"^text: expected a non-empty string.*{words}"):
+            fields.text("text")
+
+    def test_fields_that_envelopes_have_are_metadata_of_a_document(self):
+        sent = {"text": "t", "schema": {"a": 1}, "payload": {"b": 2}, "op": "c", "after": {}}
+        fields = Fields(record(sent), Limits())
+        assert fields.text("text") == "t"
+        assert fields.metadata()["payload"] == {"b": 2}
 
     def test_is_cleaned_and_keeps_its_length(self):
         text = Fields(record({"text": "a\0b\ud800c 😀"}), Limits()).text("text")

@@ -23,6 +23,7 @@ AS_READ = [
         "enterprise\ufffewide, long\x02term and rev\ufffeenue",
         "enterprisewide, long-term and revenue",
     ),
+    (f"See ![c](data:image/png;base64,{'iVBORw0K' * 40}=) it rose.", "See ![c]() it rose."),
     ("costs -\nthe rest", "costs -\nthe rest"),
     ("AT&amp;T&nbsp;rose&#8217;s R&D; &unknown;", "AT&T\u00a0rose\u2019s R&D; &unknown;"),
     ("<div>One.</div><DIV class='a'>Two.</DIV>", "\n\nOne.\n\n\n\nTwo.\n\n"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tickertape.errors import InvalidRecord
 from tickertape.grounding import unsupported
@@ -12,7 +13,7 @@ from tickertape.settings import Settings
 from tickertape.summarize import prompts
 from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.summarize.reading import Context, Reading
-from tickertape.text import blank
+from tickertape.text import blank, comparable, readable
 
 
 class LLMSummarizer:
@@ -63,9 +64,10 @@ class LLMSummarizer:
             await self.ping()
         about = prompts.about(request.metadata)
         reading = Reading(self._model, self._context, self._sentences, about)
-        text = await reading.summary(request.text)
-        # Tens of thousands of numbers in a long filing: not on the event loop.
-        missing = await asyncio.to_thread(unsupported, text, [request.text, about])
+        # A megabyte of tags, tens of thousands of numbers: not on the event loop.
+        document = await asyncio.to_thread(readable, request.text)
+        text = await reading.summary(document.text)
+        missing = await asyncio.to_thread(_missing, text, [document.text, about])
         return Summary(
             text,
             self.name,
@@ -74,3 +76,8 @@ class LLMSummarizer:
             total_tokens=reading.total_tokens,
             unsupported=missing,
         )
+
+
+def _missing(summary: str, source: Sequence[str]) -> tuple[str, ...]:
+    """The numbers of the summary that the source does not have, however either writes them."""
+    return unsupported(comparable(summary).text, [comparable(text).text for text in source])
