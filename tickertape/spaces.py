@@ -15,7 +15,7 @@ UNNAMED = "external-"
 ORGANISATION = "sentence-transformers/"  # left out by many
 
 
-class Model(Protocol):
+class OwnModel(Protocol):
     """Our embedder, as far as it is known here."""
 
     @property
@@ -34,7 +34,7 @@ def unnamed(dimension: int) -> str:
     return f"{UNNAMED}{dimension}"
 
 
-def space_of(field: str, model_name: str, dimension: int, ours: Model) -> str:
+def space_of(field: str, model_name: str, dimension: int, ours: OwnModel) -> str:
     """Return the space of a vector of ``dimension`` numbers in the record's ``field``.
 
     Raises:

@@ -179,6 +179,10 @@ def test_each_type_in_the_glossary_is_there_once() -> None:
     assert len(named) > 10
     found = {name: len(re.findall(rf"^(?:class )?{name}\b[(: ]", source, re.M)) for name in named}
     assert {name: count for name, count in found.items() if count != 1} == {}
+    # Words that were several things once
+    once = ("Entry", "Model", "Result", "Problem", "State", "Limits", "Embedded", "Route")
+    counts = {name: len(re.findall(rf"^class {name}\b", source, re.M)) for name in once}
+    assert {name: count for name, count in counts.items() if count > 1} == {}
 
 
 def test_the_examples_are_valid() -> None:

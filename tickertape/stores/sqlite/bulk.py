@@ -17,7 +17,7 @@ import orjson
 from tickertape.documents import Applied, Pass, Touch
 from tickertape.editions import WHOLE
 from tickertape.stores.sqlite import ledger, read
-from tickertape.stores.sqlite.ledger import Entry
+from tickertape.stores.sqlite.ledger import LedgerEntry
 from tickertape.stores.sqlite.prepare import Prepared
 from tickertape.stores.sqlite.signbits import pack
 
@@ -43,9 +43,9 @@ def apply(
     """
     entries = ledger.entries(db, [operation.key for operation in operations.values()])
     results = dict.fromkeys(operations, Applied.APPLIED)
-    touches: list[tuple[Touch, Entry]] = []
-    puts: list[tuple[Prepared, Entry]] = []
-    passed: list[Entry] = []
+    touches: list[tuple[Touch, LedgerEntry]] = []
+    puts: list[tuple[Prepared, LedgerEntry]] = []
+    passed: list[LedgerEntry] = []
     for number, operation in operations.items():
         entry, edition = entries[operation.key], operation.edition
         held = isinstance(operation, Touch) and entry.holds(operation)
@@ -87,7 +87,7 @@ def clear(db: apsw.Connection, documents: Sequence[int], parts: Sequence[int] | 
     return count
 
 
-def _pass(db: apsw.Connection, entries: Iterable[Entry]) -> None:
+def _pass(db: apsw.Connection, entries: Iterable[LedgerEntry]) -> None:
     rows: list[Any] = []
     for entry in entries:
         shown = [(one.part, one.version) for one in entry.editions.shown]
@@ -102,7 +102,7 @@ def _pass(db: apsw.Connection, entries: Iterable[Entry]) -> None:
         )
 
 
-def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, Entry]]) -> None:
+def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, LedgerEntry]]) -> None:
     bare: list[Any] = []
     moved: list[Any] = []
     for touch, entry in touches:
@@ -128,7 +128,7 @@ def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, Entry]]) -> None:
         )
 
 
-def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, Entry]], space: Space) -> None:
+def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], space: Space) -> None:
     if not puts:
         return
     # First, as a model whose dimension changed is refused while others' chunks are there.

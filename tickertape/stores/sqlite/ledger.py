@@ -27,7 +27,7 @@ IdDeletes = dict[str, list[tuple[str, str | None, Deletes]]]
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerEntry:
     """One document. ``id`` None: it has no row. ``version`` is that of the event whose text is
     stored; ``deleted`` says that none is."""
 
@@ -44,17 +44,17 @@ class Entry:
         return stored and any(one.part == touch.edition.part for one in self.editions.shown)
 
 
-def entries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Entry]:
+def entries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, LedgerEntry]:
     """Return an entry for each key."""
     deletes = deletes_of(db, {key.id for key in keys})
-    found = {key: Entry(editions=Editions(deletes=of(deletes, key))) for key in keys}
+    found = {key: LedgerEntry(editions=Editions(deletes=of(deletes, key))) for key in keys}
     for row in rows(db, COLUMNS, keys):
         key = DocumentKey(values.unbind(row[1]), values.unbind(row[2]))
         found[key] = _entry(row, of(deletes, key))
     return found
 
 
-def of_id(db: apsw.Connection, id: str) -> dict[DocumentKey, Entry]:
+def of_id(db: apsw.Connection, id: str) -> dict[DocumentKey, LedgerEntry]:
     """Return the entries of an id, in every collection."""
     deletes = deletes_of(db, {id})
     found = db.execute(f"SELECT {COLUMNS} FROM documents WHERE key = ?", (values.bind(id),))
@@ -133,7 +133,7 @@ def remember(db: apsw.Connection, delete: Delete) -> None:
     )
 
 
-def missing(db: apsw.Connection, entry: Entry) -> Iterator[Edition]:
+def missing(db: apsw.Connection, entry: LedgerEntry) -> Iterator[Edition]:
     """Yield the editions that are shown and whose text is not stored."""
     there: set[int] | None = None
     for edition in entry.editions.shown:
@@ -148,9 +148,9 @@ def missing(db: apsw.Connection, entry: Entry) -> Iterator[Edition]:
             yield edition
 
 
-def _entry(row: Sequence[Any], deletes: Mapping[str, Deletes]) -> Entry:
+def _entry(row: Sequence[Any], deletes: Mapping[str, Deletes]) -> LedgerEntry:
     origin = Origin(values.unbind(row[8]), row[9], row[10])
-    return Entry(
+    return LedgerEntry(
         id=row[0],
         version=read_version(row[3], origin),
         content_hash=row[4],

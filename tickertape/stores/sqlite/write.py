@@ -22,7 +22,7 @@ from tickertape.documents import (
 from tickertape.editions import ANY, WHOLE, Deletes, Edition
 from tickertape.errors import InvalidRecord, PermanentError, TransientError
 from tickertape.stores.sqlite import bulk, ledger, values
-from tickertape.stores.sqlite.ledger import Entry
+from tickertape.stores.sqlite.ledger import LedgerEntry
 from tickertape.stores.sqlite.prepare import Prepared, prepare
 from tickertape.stores.sqlite.schema import transaction
 from tickertape.stores.sqlite.signbits import pack
@@ -146,7 +146,7 @@ class _Alone:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._entries: dict[DocumentKey, Entry] = {}
+        self._entries: dict[DocumentKey, LedgerEntry] = {}
 
     def apply(self, operation: Ready) -> Applied | Exception:
         """Do it, or say why it cannot be done."""
@@ -193,12 +193,12 @@ class _Alone:
         entry.editions.add(edition, operation.origin.topic)
         return Applied.APPLIED
 
-    def _entry(self, key: DocumentKey) -> Entry:
+    def _entry(self, key: DocumentKey) -> LedgerEntry:
         if key not in self._entries:
             self._entries[key] = ledger.entries(self._db, [key])[key]
         return self._entries[key]
 
-    def _pass(self, operation: OfOne, entry: Entry) -> Applied:
+    def _pass(self, operation: OfOne, entry: LedgerEntry) -> Applied:
         """Remember that it came. Its topic's deletes hold for the document from now on."""
         if entry.id is None:
             said = entry.editions.deleted_by(operation.origin.topic)
@@ -233,7 +233,7 @@ class _Alone:
             return Applied.UNCOVERED
         return Applied.SUPERSEDED if shown else Applied.APPLIED
 
-    def _put_part(self, prepared: Prepared, entry: Entry) -> None:
+    def _put_part(self, prepared: Prepared, entry: LedgerEntry) -> None:
         """Write one part, and remove those that it replaces."""
         db, put, document, edition = self._db, prepared.put, prepared.put.document, prepared.edition
         (chunk,) = put.chunks
@@ -257,7 +257,7 @@ class _Alone:
 
     def _settle(
         self,
-        entry: Entry,
+        entry: LedgerEntry,
         before: Mapping[int, Edition],
         key: DocumentKey,
         delete: Delete | None = None,
@@ -279,7 +279,12 @@ class _Alone:
         return next(ledger.missing(self._db, entry), None) is not None
 
     def _clear(
-        self, entry: Entry, key: DocumentKey, version: Version, origin: Origin, batch: str | None
+        self,
+        entry: LedgerEntry,
+        key: DocumentKey,
+        version: Version,
+        origin: Origin,
+        batch: str | None,
     ) -> None:
         """Leave a head that says deleted."""
         entry.id = _write_head(self._db, entry, key, version, origin, batch_id=batch)
@@ -288,11 +293,11 @@ class _Alone:
         self._db.execute("DELETE FROM summaries WHERE collection = ? AND key = ?", _key(key))
 
 
-def _shown(entry: Entry) -> dict[int, Edition]:
+def _shown(entry: LedgerEntry) -> dict[int, Edition]:
     return {edition.part: edition for edition in entry.editions.shown}
 
 
-def _replaced(entry: Entry, edition: Edition, topic: str) -> list[int]:
+def _replaced(entry: LedgerEntry, edition: Edition, topic: str) -> list[int]:
     """The other parts that go when this edition comes."""
     if entry.editions.concerns_no_other(edition, topic):
         return []
@@ -303,7 +308,7 @@ def _replaced(entry: Entry, edition: Edition, topic: str) -> list[int]:
     return [part for part in before if part != edition.part and left.get(part) != before[part]]
 
 
-def _touch(db: apsw.Connection, touch: Touch, entry: Entry) -> None:
+def _touch(db: apsw.Connection, touch: Touch, entry: LedgerEntry) -> None:
     version = touch.edition.version
     db.execute("UPDATE documents SET version = ? WHERE id = ?", (str(version), entry.id))
     if touch.moves:
@@ -316,7 +321,7 @@ def _touch(db: apsw.Connection, touch: Touch, entry: Entry) -> None:
     entry.version = version
 
 
-def _put(db: apsw.Connection, prepared: Prepared, entry: Entry) -> None:
+def _put(db: apsw.Connection, prepared: Prepared, entry: LedgerEntry) -> None:
     put, document = prepared.put, prepared.put.document
     id = _write_head(db, entry, put.key, document.version, document.origin, prepared)
     _insert_chunks(db, id, prepared)
@@ -348,7 +353,7 @@ def _insert_chunks(db: apsw.Connection, document: int, prepared: Prepared) -> No
 
 def _write_head(
     db: apsw.Connection,
-    entry: Entry,
+    entry: LedgerEntry,
     key: DocumentKey,
     version: Version,
     origin: Origin,
@@ -387,7 +392,7 @@ def _write_head(
     return id
 
 
-def _move_head(db: apsw.Connection, entry: Entry, prepared: Prepared) -> None:
+def _move_head(db: apsw.Connection, entry: LedgerEntry, prepared: Prepared) -> None:
     """A newer part says what the document's batch, source and metadata are."""
     put, document = prepared.put, prepared.put.document
     old = db.execute("SELECT metadata FROM documents WHERE id = ?", (entry.id,)).get
