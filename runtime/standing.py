@@ -160,4 +160,5 @@ class Standing:
                 await asyncio.wait_for(ping(), PING_SECONDS)
                 self._down.pop(name, None)
             except Exception as error:
-                self._down[name] = str(error) or repr(error)
+                # It is shown behind its name: "llm: llm: no connection" would say it twice.
+                self._down[name] = (str(error) or repr(error)).removeprefix(f"{name}: ")

@@ -13,6 +13,7 @@ import pytest
 
 from runtime import Worker, process
 from tickertape.delivery.spec import Spec, TopicRoute
+from tickertape.errors import BrokerError, OutageError
 from tickertape.settings import Settings
 from worker import TickertapeApp
 
@@ -40,6 +41,9 @@ class Part:
             raise RuntimeError(f"{self.name} is away")
 
     async def expire(self, before: float) -> None: ...
+
+    async def open_count(self) -> int:
+        return 0
 
     async def send(self, records: Any) -> Any:
         raise AssertionError("nothing is sent")
@@ -71,7 +75,9 @@ def worker(tmp_path: Path, told: list[str], untuned: None) -> Worker:
     made.batches = cast(Any, Part("batches", told))
     store, llm = Part("sqlite", told), Part("llm", told)
     llm.dependency = "llm"
-    made.standing.opened = cast(Any, SimpleNamespace(stores=[store], summarizer=llm))
+    letters = Part("letters", told)
+    opened = SimpleNamespace(stores=[store], summarizer=llm, dead_letters=letters)
+    made.standing.opened = cast(Any, opened)
     return made
 
 
@@ -197,3 +203,42 @@ def test_the_collector_looks_seldom_and_not_at_what_stays(collector: None) -> No
     process.tune()
     assert gc.get_threshold() == process.GC_THRESHOLDS
     assert gc.get_freeze_count() > 0
+
+
+async def test_a_reason_does_not_say_its_name_again(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/readyz and the page put the name before it: "llm: llm: no connection" says it twice."""
+
+    async def ping() -> None:
+        raise OutageError("llm: no connection to vllm:8000", dependency="llm")
+
+    monkeypatch.setattr(worker.services.summarizer, "ping", ping)
+    await worker.standing.ping_once()
+    assert worker.standing.unready()["llm"] == "no connection to vllm:8000"
+
+
+async def test_open_letters_are_told_while_they_are_known(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([2, BrokerError("no Kafka broker answers"), 1])
+    told = []
+    standing = worker.standing
+
+    async def open_count() -> int:
+        found = next(counts)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def slept(_seconds: float) -> None:
+        told.append(standing._open_letters)
+        if len(told) == 3:
+            raise asyncio.CancelledError
+
+    box = SimpleNamespace(open_count=open_count)
+    monkeypatch.setattr(standing, "opened", SimpleNamespace(dead_letters=box))
+    monkeypatch.setattr("runtime.standing.asyncio.sleep", slept)
+    with pytest.raises(asyncio.CancelledError):
+        await standing.count_letters()
+    assert told == [2, None, 1]
