@@ -31,6 +31,7 @@ _NUMERIC = re.compile(
 _BETWEEN = frozenset(
     {"$", "\u20ac", "\u00a3", "%", ")%", "|", "\u2014", "\u2013", "-", "n/m", "NM", "nm", "N/A"}
 )
+_FIGURES = re.compile(r"\d|\.{5}|\. \. |_{5}|\u2026\u2026")  # most lines have none
 _LEADERS = re.compile(r"\.{5}|(?:\. ){4}|_{5}|\u2026\u2026")
 _CELLS = re.compile(r"\t|\||\s{4}")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,40}")
@@ -62,6 +63,8 @@ def line_ends(text: str) -> list[bool]:
 
 def is_row(line: str) -> bool:
     """Tell whether a line is a row of a table: figures side by side, or cells."""
+    if not _FIGURES.search(line):
+        return False
     if _LEADERS.search(line):
         return True
     tokens = line[:ROW_CHARACTERS].split()

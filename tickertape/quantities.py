@@ -102,15 +102,23 @@ _BEFORE = (
 _DIGITS = (
     "\\d{1,3}(?:[,\u00a0\u202f]\\d{3}){1,6}(?!\\d)|\\d{1,2}(?:,\\d{2}){1,6},\\d{3}(?!\\d)|\\d{1,18}"
 )
+# Where none of these stands no number begins: most places are passed over at once.
+_BEGINS = (
+    "(?=[-\u2212$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(.\\d]"
+    r"|[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?[\d.])"
+)
 _NUMBER = re.compile(
-    rf"(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?(?P<currency>{_BEFORE})?"
+    rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?(?P<currency>{_BEFORE})?"
     rf"(?P<minus2>(?<=[^\w\s)%])[-\u2212](?=\d))?(?P<open>\({_SPACE}?)?"
     rf"(?P<digits>(?:{_DIGITS})(?:\.\d{{1,12}})?|(?<![\d.])\.\d{{1,12}})"
     rf"(?P<inside>{_SPACE}?%)?(?P<close>{_SPACE}?\))?{_SCALE}{_UNIT}",
     re.IGNORECASE,
 )
+_INITIALS = "".join(sorted({word[0] for word in _WORDS}))
 _WORD = re.compile(
-    rf"\b(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)})\b{_SCALE}{_UNIT}", re.IGNORECASE
+    rf"\b(?=[{_INITIALS}])(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)})\b"
+    rf"{_SCALE}{_UNIT}",
+    re.IGNORECASE,
 )
 
 

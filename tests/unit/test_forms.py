@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickertape.chunking import sentences
-from tickertape.summarize.forms import Form, places, without_bullet
+from tickertape.summarize.forms import (
+    _CAUTION,
+    _COVER,
+    _POINTER,
+    Form,
+    places,
+    without_bullet,
+    words_of,
+)
 
 REPORT = """\
 FORM 10-Q
@@ -19,6 +27,7 @@ Results of Operations
 Revenue was $52.3 million in the quarter, up 8%. Costs fell.
 Net sales 52.3 48.4
 Diluted earnings per share $ 0.91 $ 0.78
+(1) Includes charges of $2 million for plants that were closed.
 - Net income rose to $4.4 million, helped by prices
 
 Europe Segment
@@ -68,6 +77,7 @@ def test_what_a_report_says_is_its_prose() -> None:
         ("Earnings of $3.60 a share are one.", Form.BOILERPLATE),
         ("Widget had revenue of $200 million last year.", Form.BOILERPLATE),
         ("Item 9.01.", Form.HEADING),
+        ("(1) Includes charges of $2 million for plants that were closed.", Form.BOILERPLATE),
     ],
 )
 def test_what_stands_around_it(said: str, form: Form) -> None:
@@ -101,6 +111,37 @@ def test_what_is_said_in_passing_opens_no_section(text: str) -> None:
     found = places(text, spans)
     assert found[-1].form is Form.PROSE
     assert not found[-1].under
+
+
+TELLTALES = {
+    _COVER: """refer to page 3; check mark; check the appropriate box; an emerging growth company;
+        Exact name of registrant; par value; principal executive offices; IRS Employer;
+        I.R.S. Employer; Commission File; State or other jurisdiction; the registrant;
+        Title of each class; Trading Symbol; exchange on which registered; Rule 405; 17 CFR 240;
+        17 C.F.R. 240; Section 13 or 15(d); aggregate market value; accelerated filer;
+        shell company;
+        incorporated by reference; incorporated herein; attached as exhibit; furnished herewith;
+        filed as exhibit; shall not be deemed; deemed "filed"; duly authorized; hereunto;
+        Inline XBRL; interactive data file; Exhibit 99; Securities Exchange Act;
+        Securities and Exchange Commission; Securities Act of 1933; all rights reserved;
+        unaudited""",
+    _CAUTION: """forward-looking; safe harbour; Private Securities Litigation; undertakes no duty;
+        no obligation to update; disclaims any intent; assumes no any obligation; differ materially;
+        risks and uncertainties; risk factors; words such as; cautionary;
+        not a guarantee of future; undue reliance""",
+    _POINTER: """conference call; webcast; replay; dial-in; dialing; investor relations;
+        press release; for more information; please visit www; https://a.org; www.a.org; a@b.com;
+        non-GAAP measure; is defined as; reconciliation of; should read in conjunction;
+        accompanying notes; supplemental information""",
+}
+
+
+@pytest.mark.parametrize("telltale", TELLTALES)
+def test_what_a_telltale_needs_stands_wherever_its_pattern_does(telltale) -> None:
+    for said in TELLTALES[telltale].split(";"):
+        sentence = " ".join(said.split())
+        assert telltale.pattern.search(sentence), sentence
+        assert telltale.stands(sentence, words_of(sentence)), sentence
 
 
 @given(st.text(max_size=300))

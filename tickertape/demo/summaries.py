@@ -14,6 +14,8 @@ from tickertape.chunking import sentences
 from tickertape.errors import BrokerError
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
+from tickertape.summarize.forms import without_bullet
+from tickertape.text import readable
 
 POLL_MS = 200
 
@@ -68,15 +70,16 @@ class SummaryReader:
 
 
 def sentences_of(summary: str, text: str) -> list[str] | None:
-    """Return the summary as sentences that stand in the text, byte for byte and in its order.
+    """Return the summary as sentences that stand in the text, as a reader sees it, in its order.
 
     None where it is not made of such sentences alone.
     """
     found: list[str] = []
     left = summary
+    text = readable(text).text
     for start, end in sentences(text):
-        sentence = text[start:end]
-        if left == sentence or left.startswith(f"{sentence} "):
+        sentence = without_bullet(text[start:end])
+        if left == sentence or left.startswith((f"{sentence} ", f"{sentence}\n")):
             found.append(sentence)
             left = left[len(sentence) + 1 :]
     return None if left or not found else found

@@ -19,6 +19,7 @@ JUDGED_CHARACTERS = 600
 HEADING_CHARACTERS = 120
 HEADING_WORDS = 14
 INDENT_MAX = 40
+SIGNED = "/s/"
 NAMES_MAX = 50  # of segments
 
 
@@ -41,42 +42,81 @@ class Place:
     under: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Telltale:
+    """A pattern that is tried only where one of these words stands: most sentences have none."""
+
+    pattern: re.Pattern[str]
+    needs: frozenset[str]
+
+    def stands(self, sentence: str, words: frozenset[str]) -> bool:
+        """Tell whether it is found in the sentence, whose words in lower case are ``words``."""
+        return not self.needs.isdisjoint(words) and self.pattern.search(sentence) is not None
+
+
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
 
 
 # The cover, the items that point elsewhere, the signatures
-_COVER = re.compile(
-    r"\A\*{1,3}\s?[A-Z]|refer to page|check mark|check the appropriate box|emerging growth company"
-    r"|exact name of (?:the )?registrant"
-    r"|par value|principal executive offices|IRS employer|I\.R\.S\. employer|commission file"
-    r"|state or other jurisdiction|\bregistrant\b|title of (?:each )?class|trading symbol"
-    r"|exchange on which registered|\brule (?:405|425|12b-2|14a-12|14d-2|13e-4)|\bCFR\b|C\.F\.R\."
-    r"|section 1[2358]\(?[a-g]?\)? (?:or|of)|aggregate market value|accelerated filer|shell company"
-    r"|incorporated (?:herein )?by reference|incorporated herein"
-    r"|attached (?:hereto )?as (?:an )?exhibit|(?:furnished|filed) (?:herewith|as exhibit)"
-    r"|shall not be deemed|deemed [\"\u201c'\u2018]?filed|duly (?:authorized|caused)|hereunto"
-    r"|\bInline XBRL\b|interactive data file|exhibit (?:no|index|\d)"
-    r"|securities exchange act|securities and exchange commission|securities act of 1933"
-    r"|all rights reserved|/s/|\(?unaudited\)?[.:]?\Z",
-    re.IGNORECASE,
+_COVER = _Telltale(
+    re.compile(
+        r"refer to page|check mark|check the appropriate box|emerging growth company"
+        r"|exact name of (?:the )?registrant"
+        r"|par value|principal executive offices|IRS employer|I\.R\.S\. employer|commission file"
+        r"|state or other jurisdiction|\bregistrant\b|title of (?:each )?class|trading symbol"
+        r"|exchange on which registered|\brule (?:405|425|12b-2|14a-12|14d-2|13e-4)|\bCFR\b"
+        r"|C\.F\.R\.|section 1[2358]\(?[a-g]?\)? (?:or|of)|aggregate market value"
+        r"|accelerated filer|shell company"
+        r"|incorporated (?:herein )?by reference|incorporated herein"
+        r"|attached (?:hereto )?as (?:an )?exhibit|(?:furnished|filed) (?:herewith|as exhibit)"
+        r"|shall not be deemed|deemed [\"\u201c'\u2018]?filed|duly (?:authorized|caused)|hereunto"
+        r"|\bInline XBRL\b|interactive data file|exhibit (?:no|index|\d)"
+        r"|securities exchange act|securities and exchange commission|securities act of 1933"
+        r"|all rights reserved|\(?unaudited\)?[.:]?\Z",
+        re.IGNORECASE,
+    ),
+    frozenset(
+        """
+        page mark box emerging exact par executive irs r commission jurisdiction
+        registrant class symbol registered rule cfr c section market filer shell
+        incorporated exhibit herewith deemed duly hereunto xbrl interactive securities
+        rights unaudited
+        """.split()  # noqa: SIM905 -- readable as text
+    ),
 )
 # What may come otherwise
-_CAUTION = re.compile(
-    r"forward[- ]looking|safe harbo[u]?r|private securities litigation"
-    r"|undertakes? no (?:obligation|duty)|no obligation to (?:publicly )?update"
-    r"|(?:disclaims?|assumes? no) any (?:obligation|intent)"
-    r"|differ materially|risks? and uncertainties|risk factors|words such as|cautionary"
-    r"|not (?:a )?guarantees? of future|undue reliance",
-    re.IGNORECASE,
+_CAUTION = _Telltale(
+    re.compile(
+        r"forward[- ]looking|safe harbo[u]?r|private securities litigation"
+        r"|undertakes? no (?:obligation|duty)|no obligation to (?:publicly )?update"
+        r"|(?:disclaims?|assumes? no) any (?:obligation|intent)"
+        r"|differ materially|risks? and uncertainties|risk factors|words such as|cautionary"
+        r"|not (?:a )?guarantees? of future|undue reliance",
+        re.IGNORECASE,
+    ),
+    frozenset(
+        """
+        forward safe litigation obligation duty disclaim disclaims assume assumes differ
+        risk risks words cautionary guarantee guarantees reliance
+        """.split()  # noqa: SIM905 -- readable as text
+    ),
 )
 # Where to hear more, how it was reckoned: unless the sentence has a figure
-_POINTER = re.compile(
-    r"conference call|webcast|replay|dial(?:ing|-in)?\b|investor relations|press release"
-    r"|for more information|(?:please )?visit (?:https?|www)|https?://|www\.|@\w{1,40}\.\w"
-    r"|non-GAAP (?:financial )?measures?|(?:is|are) defined as|reconciliation of"
-    r"|should (?:be )?read in conjunction|accompanying notes|supplemental information",
-    re.IGNORECASE,
+_POINTER = _Telltale(
+    re.compile(
+        r"conference call|webcast|replay|dial(?:ing|-in)?\b|investor relations|press release"
+        r"|for more information|(?:please )?visit (?:https?|www)|https?://|www\.|@\w{1,40}\.\w"
+        r"|non-GAAP (?:financial )?measures?|(?:is|are) defined as|reconciliation of"
+        r"|should (?:be )?read in conjunction|accompanying notes|supplemental information",
+        re.IGNORECASE,
+    ),
+    frozenset(
+        """
+        conference webcast replay dial dialing investor press information visit http
+        https www com gaap defined reconciliation read accompanying supplemental
+        """.split()  # noqa: SIM905 -- readable as text
+    ),
 )
 # Headings under which everything is such
 _SECTION = re.compile(
@@ -106,17 +146,27 @@ _NAMED_PART = re.compile(
     r"(?:segment|division|business unit|reporting unit)s?\b"
 )
 _ARTICLES = frozenset("The Our Its In This That Each Both Of For And Total Operating".split())  # noqa: SIM905
-_VERB = _words(
-    r"is|are|was|were|be|been|has|have|had|will|would|may|can|could|expects?|expected|anticipates?"
-    r"|forecasts?|plans?|sees?|rose|fell|grew|rises?|falls?|declin(?:ed|es)|increas(?:ed|es)"
-    r"|decreas(?:ed|es)|gain(?:ed|s)|lost|earn(?:ed|s)|report(?:ed|s)|post(?:ed|s)|announc(?:ed|es)"
-    r"|deliver(?:ed|s)|generat(?:ed|es)|rais(?:ed|es)|lower(?:ed|s)|cut|cuts|reaffirm(?:ed|s)"
-    r"|reiterat(?:ed|es)|maintain(?:ed|s)|improv(?:ed|es)|expand(?:ed|s)|reach(?:ed|es)|total(?:ed|led|s)"
-    r"|said|says|approv(?:ed|es)|declar(?:ed|es)|complet(?:ed|es)|acquir(?:ed|es)|repurchas(?:ed|es)"
-    r"|return(?:ed|s)|paid|pays|narrow(?:ed|s)|widen(?:ed|s)|jump(?:ed|s)|dropp?(?:ed|s)|climb(?:ed|s)"
-    r"|swung|came|stood|amount(?:ed|s)|reflect(?:ed|s)|includ(?:ed|es)|clos(?:ed|es)"
-    r"|appoint(?:ed|s)|nam(?:ed|es)|elect(?:ed|s)|enter(?:ed|s)|sign(?:ed|s)|launch(?:ed|es)"
+_VERBS = frozenset(
+    """
+    is are was were be been has have had will would may can could expect expects expected
+    anticipates forecasts plans sees rose fell grew rises falls declined declines increased
+    increases decreased decreases gained gains lost earned earns reported reports posted posts
+    announced announces delivered delivers generated generates raised raises lowered lowers cut
+    cuts reaffirmed reaffirms reiterated reiterates maintained maintains improved improves
+    expanded expands reached reaches totaled totalled totals said says approved approves
+    declared declares completed completes acquired acquires repurchased repurchases returned
+    returns paid pays narrowed narrows widened widens jumped jumps dropped drops climbed climbs
+    swung came stood amounted amounts reflected reflects included includes closed closes
+    appointed appoints named names elected elects entered enters signed signs launched launches
+    """.split()  # noqa: SIM905 -- readable as text
 )
+_FOOTNOTE = re.compile(
+    r"\*{1,3}\s?[A-Z]"
+    r"|\(\w{1,2}\) (?:consists?|includes?|excludes?|represents?|reflects?|denominated|based on|see"
+    r"|refer to|does not|amounts?)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[a-z]+")
 _STOPPED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"')\]\u201d\u2019\u300d*]{0,3}\Z")
 _BULLETED = re.compile(r"[-*\u2022\u00b7\u25aa\u25cf\u25e6\u2013\u2014]\s")
 _FIGURE = re.compile(
@@ -128,6 +178,11 @@ _LETTER = re.compile(r"[^\W\d_]{2}")
 def stopped(sentence: str) -> bool:
     """Tell whether it ends as a sentence does."""
     return _STOPPED.search(sentence[-8:]) is not None
+
+
+def words_of(sentence: str) -> frozenset[str]:
+    """Return the words of a sentence in lower case."""
+    return frozenset(_WORD.findall(sentence.lower()))
 
 
 def without_bullet(sentence: str) -> str:
@@ -144,19 +199,20 @@ def places(text: str, spans: Sequence[Span]) -> list[Place]:
     last = 0
     for start, end in spans:
         sentence = text[start : min(end, start + JUDGED_CHARACTERS)]
-        form = _form(sentence, ends=stopped(text[max(start, end - 8) : end]))
+        words = words_of(sentence)
+        form = _form(sentence, words, ends=stopped(text[max(start, end - 8) : end]))
         if text.count("\n", last, start) > 1:  # a paragraph
             caution = False
         last = end
         if form is Form.HEADING and _opens(sentence) and _is_alone(text, start, end):
-            section = _opens_boilerplate(sentence)
+            section = _opens_boilerplate(sentence, words)
             under = _is_part(sentence, names)
             caution = False
         elif form is Form.PROSE:
             figure = _FIGURE.search(sentence) is not None
-            cautious = _CAUTION.search(sentence) is not None
+            cautious = _CAUTION.stands(sentence, words)
             caution = cautious or (caution and not figure)
-            if section or caution or (_POINTER.search(sentence) and not figure):
+            if section or caution or (not figure and _POINTER.stands(sentence, words)):
                 form = Form.BOILERPLATE
         named = names is not None and names.search(sentence) is not None
         found.append(Place(form, named, under))
@@ -179,23 +235,23 @@ def part_names(text: str) -> re.Pattern[str] | None:
     return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})\b")
 
 
-def _form(sentence: str, *, ends: bool) -> Form:
+def _form(sentence: str, words: frozenset[str], *, ends: bool) -> Form:
     if is_row(sentence) or _LETTER.search(sentence) is None:
         return Form.ROW
-    if _COVER.search(sentence):
+    if _COVER.stands(sentence, words) or _FOOTNOTE.match(sentence) or SIGNED in sentence:
         return Form.BOILERPLATE
     if _HEADER_LINE.match(sentence) and not ends:
         return Form.ROW
-    verb = _VERB.search(sentence) is not None
-    words = len(sentence.split())
+    verb = not _VERBS.isdisjoint(words)
+    count = len(sentence.split())
     if ends:
-        short = words <= HEADING_WORDS and not verb and not _FIGURE.search(sentence)
+        short = count <= HEADING_WORDS and not verb and not _FIGURE.search(sentence)
         item = _ITEM.match(sentence) is not None and is_title(sentence)
         return (
-            Form.HEADING if short and (item or is_shouted(sentence) or words <= 4) else Form.PROSE
+            Form.HEADING if short and (item or is_shouted(sentence) or count <= 4) else Form.PROSE
         )
     heading = is_shouted(sentence) or is_title(sentence) or sentence.endswith(":")
-    return Form.HEADING if heading or not verb or words <= 3 else Form.PROSE
+    return Form.HEADING if heading or not verb or count <= 3 else Form.PROSE
 
 
 def _opens(heading: str) -> bool:
@@ -212,8 +268,8 @@ def _is_alone(text: str, start: int, end: int) -> bool:
     return before[-1:] in ("", "\n", "\r") and after[:1] in ("", "\n", "\r")
 
 
-def _opens_boilerplate(heading: str) -> bool:
-    if _CAUTION.search(heading):
+def _opens_boilerplate(heading: str, words: frozenset[str]) -> bool:
+    if _CAUTION.stands(heading, words):
         return True
     return _SECTION.search(heading) is not None and not _REPORTS.search(heading)
 
