@@ -37,7 +37,7 @@ class Worker:
         self.app = app or self.app
         self.port = free_port()
         self.log = system.folder / f"worker-{self.port}.log"
-        self._env = {**system.env, "TICKERTAPE_WEB_PORT": str(self.port), **env}
+        self.env = {**system.env, "TICKERTAPE_WEB_PORT": str(self.port), **env}
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -46,7 +46,7 @@ class Worker:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "faust", "-A", self.app, "worker"),
                 cwd=ROOT,
-                env=self._env,
+                env=self.env,
                 stdout=log,
                 stderr=log,
             )

@@ -42,6 +42,7 @@ class BatchReader:
             settings, settings.topic_batch_status, self._take, name="batches"
         )
         self._clock = clock
+        self._latest = (0, 0.0)  # the broker's latest stamp (epoch ms), and when it came
         self._heard: dict[str, float] = {}  # when each batch last changed, by the clock
         self._batches: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._overwritten: set[str] = set()
@@ -84,8 +85,11 @@ class BatchReader:
 
     def expired(self, hours: float) -> list[dict[str, Any]]:
         """Return batches that heard nothing for so long, as it seems here; the owner goes by the
-        broker's time (see `tables.fold`)."""
-        oldest = (time.time() - hours * 3600) * 1000
+        broker's time (see `tables.fold`). A clock that is ahead of the broker's last word is not
+        believed: it would name all of them, again and again."""
+        broker_ms, heard = self._latest
+        now_ms = min(time.time() * 1000, broker_ms + (self._clock() - heard) * 1000)
+        oldest = now_ms - hours * 3_600_000
         old = (batch for batch in self._batches.values() if batch["last"] < oldest)
         return list(islice(old, FORGET_MAX))
 
@@ -119,6 +123,8 @@ class BatchReader:
 
     def _take(self, message: Any) -> None:
         key = (message.key or b"").decode("utf-8", "replace")
+        if message.timestamp > self._latest[0]:
+            self._latest = message.timestamp, self._clock()
         if message.value is None:
             if h.last(message.headers, h.OWN) is not None:  # nobody else may forget a batch
                 self._forget(key)

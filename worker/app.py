@@ -23,7 +23,7 @@ from faust.types import TP
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.record import Record
-from tickertape.kafka.clock import PartitionClock
+from tickertape.kafka.clock import LOG_APPEND, PartitionClock
 from tickertape.kafka.consumer import Point, Start
 from tickertape.kafka.metadata import Metadata
 from tickertape.settings import Settings
@@ -74,6 +74,7 @@ class TickertapeApp(faust.App):
         self._flow_of: dict[str, Flow[Any]] = {}
         self.holds = Holds(self.flows)
         self._topic_ids: dict[str, str] = {}
+        self._latest_ms = 0  # by the broker's clock
         self._clocks: dict[tuple[str, int], PartitionClock] = {}
         self._ends: dict[TP, int] = {}  # of held partitions
         self._consuming = False
@@ -189,7 +190,11 @@ class TickertapeApp(faust.App):
         return rest
 
     def _records(self, tp: TP, messages: list[Any], *, trusted: bool) -> list[Record]:
-        clock, now = self._clocks.setdefault(tp, PartitionClock()), time.time() * 1000
+        clock = self._clocks.setdefault(tp, PartitionClock())
+        stamped = [m.timestamp for m in messages if m.timestamp_type == LOG_APPEND]
+        # This machine's clock may be behind; the broker's own stamps tell how late it is at least.
+        self._latest_ms = max([self._latest_ms, *stamped])
+        now = max(time.time() * 1000, self._latest_ms)
         return [
             Record.of(
                 message,

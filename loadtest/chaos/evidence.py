@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tickertape import topics
 from tickertape.delivery import headers as h
 from tickertape.versions import Version as TheirVersion
 
+AHEAD_SECONDS_MAX = 300  # what a producer's clock may be ahead and is believed
 Origin = tuple[str, int, int]  # topic, partition, offset
 Stamp = tuple[int, int, int, str]  # milliseconds, offset, partition, topic
 Version = tuple[tuple[int, ...], Stamp]  # the producer's number, if any; when it was said
@@ -35,6 +37,7 @@ class Input:
     batch: str | None
     value: bytes | None
     key: bytes | None
+    part: int | None = None  # of a document whose vectors were made elsewhere
 
     @property
     def label(self) -> str:
@@ -95,20 +98,24 @@ async def gather(site: Site) -> Evidence:
     """Read everything."""
     settings = site.settings
     inputs: list[Input] = []
-    for topic in (settings.topic_financial_documents, settings.topic_text_messages):
-        inputs += [_input(record) for record in await site.read(topic)]
+    for topic in (settings.topic_financial_documents, settings.topic_embedding_requests):
+        inputs += [_input(record, record.timestamp) for record in await site.read(topic)]
+    inputs += _by_clocks(await site.read(settings.topic_text_messages))
+    vectors = await site.read(settings.topic_embeddings)
+    inputs += [_input(record, record.timestamp) for record in vectors if not _own(record)]
     heads, loose = await asyncio.to_thread(_store, settings.data_dir / "tickertape.db")
     statuses = await site.read(settings.topic_batch_status)
-    own = [r for r in statuses if h.last(r.headers, h.OWN) is not None]
-    foreign = [orjson.loads(r.value) for r in statuses if h.last(r.headers, h.OWN) is None]
-    kinds = ("financial_documents", "text_messages", "summary_requests", "embeddings")
+    own = [record for record in statuses if _own(record)]
+    foreign = [orjson.loads(record.value) for record in statuses if not _own(record)]
+    kinds = ["financial_documents", "text_messages", "summary_requests", "embeddings"]
+    kinds.append("embedding_requests")
     dead = [topics.dlq(getattr(settings, f"topic_{kind}")) for kind in kinds]
     dead += [topics.dlq(settings.topic_batch_progress), topics.dlq(settings.topic_batch_status)]
     return Evidence(
         inputs=inputs,
         heads=heads,
         loose=loose,
-        vectors=[_vector(r.value) for r in await site.read(settings.topic_embeddings)],
+        vectors=[_vector(record.value) for record in vectors if _own(record)],
         summaries=[_summary(r.value) for r in await site.read(settings.topic_llm_results)],
         letters=[_letter(t, r) for t in dead for r in await site.read(t)],
         batches={r.key.decode(): orjson.loads(r.value) for r in own if r.value is not None},
@@ -117,7 +124,23 @@ async def gather(site: Site) -> Evidence:
     )
 
 
-def _input(record: Any) -> Input:
+def _own(record: Any) -> bool:
+    return h.last(record.headers, h.OWN) is not None
+
+
+def _by_clocks(records: Sequence[Any]) -> list[Input]:
+    """A topic that producers stamp: a partition's time never goes back, nor is of the future."""
+    clocks: dict[int, int] = defaultdict(int)
+    latest = (time.time() + AHEAD_SECONDS_MAX) * 1000
+    found = []
+    for record in sorted(records, key=lambda r: (r.partition, r.offset)):
+        said = record.timestamp if record.timestamp <= latest else 0
+        clocks[record.partition] = max(clocks[record.partition], said)
+        found.append(_input(record, clocks[record.partition]))
+    return found
+
+
+def _input(record: Any, ms: int) -> Input:
     origin = (record.topic, record.partition, record.offset)
     poison = (record.key or b"").startswith(POISON_KEY.encode())
     value: dict[str, Any] = {}
@@ -126,20 +149,22 @@ def _input(record: Any) -> Input:
     except orjson.JSONDecodeError:
         assert poison, origin
     batch = value.get("batch_id") or h.last(record.headers, h.BATCH)
-    text = None if poison or record.value is None else str(value["text"])
+    text = None if poison or record.value is None else str(value.get("text", value.get("content")))
     number = value.get("version")
+    id = value.get("id", value.get("document_id"))
     return Input(
         origin=origin,
-        id=None if poison else str(value.get("id") or record.key.decode()),
+        id=None if poison else str(id or record.key.decode()),
         version=(
             (number,) if isinstance(number, int) else (),
-            (record.timestamp, record.offset, record.partition, record.topic),
+            (ms, record.offset, record.partition, record.topic),
         ),
         mark=_mark(text) if text is not None else None,
         text=text,
         batch=batch,
         value=record.value,
         key=record.key,
+        part=value.get("chunk"),
     )
 
 

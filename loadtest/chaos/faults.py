@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tickertape.stores.sqlite.threads import BUSY_SECONDS
 
@@ -21,6 +21,12 @@ WEIGHTS = {
     "llm_stall": 7,  # no answer within the time-out
     "llm_garbage": 8,
     "llm_cut": 8,  # the connection ends in the middle of the answer
+    "store_log": 2,  # its write-ahead log is removed; all workers are stopped and started again
+    "roles": 5,  # a worker is stopped, and comes back with other roles
+    "clock": 4,  # likewise, with a clock that is wrong, or with a changelog that is slow
+    "abort": 6,  # a producer's transaction is aborted
+    "partitions": 2,  # a topic gets one more
+    "remade": 3,  # a topic is deleted and made anew
     "poison": 60,  # a record that nobody can read; its kinds are below
     "duplicate": 45,  # a producer sends a record again
 }
@@ -38,7 +44,8 @@ SESSION_SECONDS = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``target``: which worker, or what sort of the kind; the rest where it has a meaning."""
+    """``target``: which worker, or what sort of the kind; ``count``: how often, or a number to
+    choose by. Each where it has a meaning."""
 
     kind: str
     target: str = ""
@@ -71,5 +78,7 @@ def _fault(rng: random.Random, kind: str, workers: int) -> Fault:
         "storm": (0.0, 6.0),
         "store_stall": (0.3, 4.0),
         "store_error": (BUSY_SECONDS + 1, BUSY_SECONDS + 3),
+        "store_log": (0.5, 2.0),
     }.get(kind, (0.0, 0.0))
-    return Fault(kind, str(rng.randrange(workers)), rng.uniform(*seconds))
+    fault = Fault(kind, str(rng.randrange(workers)), rng.uniform(*seconds))
+    return replace(fault, count=rng.randint(1, 10**6))

@@ -6,6 +6,7 @@ worker said: a document's versions order its records, and the newest one holds.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,6 +15,7 @@ from loadtest.chaos.evidence import Evidence, Head, Input, Origin, Vector
 CLASSES = ("lost", "doubled", "stale", "misordered", "miscounted")
 Findings = dict[str, list[str]]
 Sent = tuple[str, bytes | None, bytes | None]  # topic, key, value
+OF_A_TOPIC_THAT_IS_GONE = re.compile(r"r\d+-")
 FINISHED = ("completed", "failed")
 
 
@@ -56,13 +58,17 @@ class _Reconciler:
             summaries[id].append(mark)
         for id, records in self._documents.items():
             alive = [r for r in records if r.origin not in self._unstored]
+            if records[0].part is not None:
+                self._in_parts(id, alive, heads.pop(id, []))
+                continue
             last = _last(alive)
             self._stored(id, records, last, heads.pop(id, []))
             self._embedded(id, alive, last, vectors.pop(id, []))
             if records[0].origin[0] == self._e.summarised:
                 self._summarised(id, alive, last, summaries.pop(id, []))
         for name, extra in (("head", heads), ("vector", vectors), ("summary", summaries)):
-            self._add("doubled", (f"{id}: a {name} of a document never sent" for id in extra))
+            never = [id for id in extra if not OF_A_TOPIC_THAT_IS_GONE.match(id)]
+            self._add("doubled", (f"{id}: a {name} of a document never sent" for id in never))
         if self._e.loose:
             self._add("doubled", [f"store: {self._e.loose} rows that belong to no document"])
         self._batches()
@@ -108,6 +114,24 @@ class _Reconciler:
             known = [r.mark for r in records if r.text is not None and _covers(r.text, head)]
             shown = f"the text of {known[0]}" if known else "chunks that make none of its texts"
             self._add("stale" if known else "doubled", [f"{id}: {shown}; {_tell(last)}"])
+
+    def _in_parts(self, id: str, alive: Sequence[Input], heads: Sequence[Head]) -> None:
+        """Of each part the newest text is stored, and nothing else."""
+        newest: dict[int | None, Input] = {}
+        for record in sorted(alive, key=lambda r: r.version):
+            newest[record.part] = record
+        wanted = {part: record.text for part, record in newest.items()}
+        if len(heads) != 1:
+            kind = "doubled" if heads else "lost"
+            self._add(kind, [f"{id}: {len(heads)} heads of a document in parts"] if wanted else [])
+            return
+        there = {ordinal: text for ordinal, _, _, text in heads[0].chunks}
+        self._add("lost", (f"{id}: part {part} is missing" for part in wanted.keys() - there))
+        never = there.keys() - wanted
+        self._add("doubled", (f"{id}: part {part} was never sent" for part in never))
+        for part in there.keys() - never:
+            if there[part] != wanted[part]:
+                self._add("stale", [f"{id}: part {part} is {there[part]!r}, not {wanted[part]!r}"])
 
     def _embedded(
         self, id: str, alive: Sequence[Input], last: Sequence[Input], vectors: Sequence[Vector]

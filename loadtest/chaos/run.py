@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from loadtest.chaos import evidence, faults
 from loadtest.chaos.faults import Fault
 from loadtest.chaos.inject import Injector
 from loadtest.chaos.reconcile import CLASSES, FINISHED, reconcile
-from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, Send, steps
+from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, VECTORS, YEAR_2200_MS, Send, steps
 from loadtest.chaos.world import PARTITIONS, Site
+from testkit import raw_batches
 from tickertape import kafka_admin
+from tickertape.kafka.consumer import Consumer
 
 UNCHANGED_SECONDS_MAX = 120.0  # longer than any delay of ours: what does not move is stuck
 CLOSE_SECONDS_MAX = 5.0
@@ -106,6 +108,7 @@ class Sender:
             DOCUMENTS: settings.topic_financial_documents,
             TEXTS: settings.topic_text_messages,
             STATUS: settings.topic_batch_status,
+            VECTORS: settings.topic_embeddings,
         }
         self._bootstrap = site.broker.bootstrap
         self._producer: AIOKafkaProducer | None = None
@@ -126,13 +129,31 @@ class Sender:
         """Send; the acknowledgement is waited for now and then."""
         assert self._producer is not None
         key = record.key.encode() if record.key is not None else None
+        if record.odd:
+            await self._send_odd(record, key)
+            return
+        said = YEAR_2200_MS if record.late_ms is None else int(time.time() * 1000) - record.late_ms
         future = await self._producer.send(
-            self._names[record.topic], record.value, key=key, headers=list(record.headers)
+            self._names[record.topic],
+            record.value,
+            key=key,
+            headers=list(record.headers),
+            timestamp_ms=said,
         )
         self.count += 1
         self._open.append((record, future))
         if len(self._open) >= SEND_WINDOW:
             await self.flush()
+
+    async def _send_odd(self, record: Send, key: bytes | None) -> None:
+        """As a batch made here: aiokafka's producer takes no such name."""
+        assert self._producer is not None
+        await self.flush()  # its document's records before it
+        topic = self._names[record.topic]
+        raw = raw_batches.batch([(key, record.value, [(b"\xff\xfe-odd", b"\xff")])])
+        await raw_batches.produce(self._producer, topic, raw, self.count % PARTITIONS)
+        self.count += 1
+        self.acknowledged.append((topic, key, record.value))
 
     async def flush(self) -> None:
         """Wait for what is on its way."""
@@ -184,7 +205,7 @@ async def _lags(site: Site) -> dict[TopicPartition, int]:
     group = site.settings.app_id
     bootstrap = site.broker.bootstrap
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = Consumer(bootstrap_servers=bootstrap)
     await admin.start()
     await consumer.start()
     try:
@@ -192,14 +213,12 @@ async def _lags(site: Site) -> dict[TopicPartition, int]:
         for name in (group, f"{group}-retry"):
             offsets = await admin.list_consumer_group_offsets(name)
             commits.update({tp: found.offset for tp, found in offsets.items()})
-        parts = [
-            TopicPartition(name, number)
-            for name in names
-            if _consumed(site, name)
-            for number in range(PARTITIONS)
-        ]
+        states = await consumer.topic_states([name for name in names if _consumed(site, name)])
+        parts = [TopicPartition(n, p) for n, at in states.items() for p in range(at.partitions)]
         ends = await consumer.end_offsets(parts)
-        return {tp: n for tp in parts if (n := ends[tp] - max(commits.get(tp, 0), 0)) > 0}
+        # An offset past the end is that of the topic before it was made anew.
+        read = {tp: max(at, 0) if (at := commits.get(tp, 0)) <= ends[tp] else 0 for tp in parts}
+        return {tp: n for tp in parts if (n := ends[tp] - read[tp]) > 0}
     finally:
         with contextlib.suppress(Exception):
             await consumer.stop()

@@ -15,10 +15,11 @@ from typing import Any
 
 from loadtest.chaos.faults import Fault
 
-DOCUMENTS, TEXTS, STATUS = "documents", "texts", "status"  # topics, by what they are for
+# Topics, by what they are for. Producers stamp the texts, with clocks of their own.
+DOCUMENTS, TEXTS, STATUS, VECTORS = "documents", "texts", "status", "vectors"
 TEXT_BYTES_MAX = 8192
 POISON_KEY = "poison-"
-MARK = re.compile(r"\bd\d+e\d+\b")
+MARK = re.compile(r"\b[dpr]\d+e\d+\b")
 EPOCH_BATCH = 40  # a run has about as many batches
 _WORDS = (
     *("revenue", "profit", "outlook", "margin", "dividend", "guidance", "quarter", "demand"),
@@ -26,7 +27,8 @@ _WORDS = (
 )
 
 # What happens to a document over the run, and how often of 100. w: a new edition; s: the same
-# text again; x: a delete; numbers: editions with an explicit version, in this order.
+# text again; x: a delete; numbers: editions with an explicit version, in this order. k: an edition
+# by another key, and so by way of an internal topic, which a delete (x) follows at once.
 LIVES = (
     ("w", 66),
     ("ww", 8),
@@ -38,7 +40,12 @@ LIVES = (
     ("21", 3),
     ("312x", 2),
     ("2x1", 2),
+    ("kx", 2),
+    ("kxw", 1),
 )
+PARTS_EVERY = 50  # documents to one whose vectors are made elsewhere, in parts
+NUMBERS = 8  # of such a vector
+YEAR_2200_MS = 7_258_118_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Send:
     value: bytes | None
     batch: str | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    late_ms: int | None = 0  # how far its producer's clock is behind; None: it says 2200
+    odd: bool = False  # with a header whose name is no UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +112,18 @@ def _moments(rng: random.Random, documents: int) -> list[_Moment]:
     for number in range(documents):
         life = rng.choices(lives, weights)[0]
         times = sorted(rng.random() for _ in life)
+        if life.startswith("k"):
+            times[1] = times[0]
         edition = 0
         for at, step in zip(times, life, strict=True):
-            edition = int(step) if step.isdigit() else edition + (step == "w")
+            edition = int(step) if step.isdigit() else edition + (step in "wk")
             found.append(_Moment(at, number, step, edition))
+    for number in range(documents // PARTS_EVERY):
+        parts = list(range(rng.randint(2, 5)))
+        for edition in range(1, rng.randint(1, 3) + 1):
+            rng.shuffle(parts)
+            at = rng.random()
+            found += [_Moment(at, number, f"p{n}/{len(parts)}", edition) for n in parts]
     return sorted(found, key=lambda moment: moment.at)
 
 
@@ -124,10 +141,12 @@ def _batches(
 
 
 def _record(rng: random.Random, seed: int, moment: _Moment, batch: str) -> Send:
+    if moment.step.startswith("p"):
+        return _part(rng, moment, batch)
     id = f"d{moment.document}"
     topic = DOCUMENTS if moment.document % 2 else TEXTS
     if moment.step == "x":
-        return Send(topic, id, None)
+        return Send(topic, id, None, late_ms=_late(rng, topic))
     value: dict[str, Any] = {
         "id": id,
         "text": text(seed, id, moment.edition),
@@ -138,7 +157,33 @@ def _record(rng: random.Random, seed: int, moment: _Moment, batch: str) -> Send:
         value["version"] = moment.edition
     # Some producers give no key, or one of their own.
     key = rng.choices((id, None, f"own-{moment.document % 97}"), (94, 4, 2))[0]
-    return Send(topic, key, json.dumps(value).encode(), batch)
+    if moment.step == "k":
+        key = f"own-{moment.document % 97}"
+    odd = topic == DOCUMENTS and rng.random() < 0.02
+    late_ms = _late(rng, topic)
+    return Send(topic, key, json.dumps(value).encode(), batch, late_ms=late_ms, odd=odd)
+
+
+def _late(rng: random.Random, topic: str) -> int | None:
+    """A clock that jumps back by up to an hour now and then, and is far ahead at times."""
+    if topic != TEXTS:
+        return 0
+    return rng.choices((0, rng.randint(1, 3_600_000), None), (90, 8, 2))[0]
+
+
+def _part(rng: random.Random, moment: _Moment, batch: str) -> Send:
+    id = f"p{moment.document}"
+    number, count = map(int, moment.step[1:].split("/"))
+    value = {
+        "id": id,
+        "text": f"Part {number} of {id}e{moment.edition}.",
+        "embedding": [round(rng.uniform(-1, 1), 3) for _ in range(NUMBERS)],
+        "model_name": "made-elsewhere",
+        "chunk": number,
+        "chunk_count": count,
+        "batch_id": batch,
+    }
+    return Send(VECTORS, id, json.dumps(value).encode(), batch)
 
 
 def text(seed: int, id: str, edition: int) -> str:

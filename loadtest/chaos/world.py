@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import KafkaError
 
 from loadtest.chaos.faults import LLM_TIMEOUT_SECONDS, SESSION_SECONDS
 from loadtest.chaos.workload import TEXT_BYTES_MAX
@@ -20,11 +22,15 @@ from loadtest.tiny_model import tiny_model
 from testkit.broker import Broker, free_port
 from testkit.system import ROOT, System, Worker
 from tickertape import kafka_admin
+from tickertape.kafka.cluster import TopicState
+from tickertape.kafka.consumer import Consumer
+from worker.app import FORCED_EXIT
 
 PARTITIONS = 4
 TOKENS_MAX = 48
 READY_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 30.0
+STAMPS = str(2**62)  # the broker takes whatever a producer's clock says
 IDLE_SECONDS = 8
 # What a worker says of itself before it consumes. An outage of store or LLM is no reason to wait.
 NOT_YET = {"worker", "kafka", "tables", "batches"}
@@ -36,7 +42,7 @@ class Site(System):
     def __init__(self, folder: Path) -> None:
         self.double = Double()
         self._slots: list[Slot] = []
-        self.counts = {"crashes": 0, "slow_stops": 0}
+        self.counts = {"crashes": 0, "slow_stops": 0, "forced_stops": 0}
         model = tiny_model(folder / "model", tokens_max=TOKENS_MAX)
         super().__init__(Broker(folder / "kafka"), folder / "models", folder)
         self.configure(
@@ -57,6 +63,11 @@ class Site(System):
         await asyncio.to_thread(self.broker.start)
         await self.double.start()
         wanted = [replace(t, partitions=PARTITIONS) for t in kafka_admin.wanted(self.settings)]
+        texts = self.settings.topic_text_messages
+        stamped = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": STAMPS}
+        wanted = [
+            replace(t, config={**t.config, **stamped}) if t.name == texts else t for t in wanted
+        ]
         (await kafka_admin.ensure(self.broker.bootstrap, wanted)).raise_for_errors()
 
     async def close(self) -> None:
@@ -71,9 +82,52 @@ class Site(System):
         await self.double.stop()
         await asyncio.to_thread(self.broker.stop)
 
+    async def grow(self, topic: str) -> None:
+        """Give the topic one more partition."""
+        async with self._admin() as admin:
+            count = (await self._states(topic))[topic].partitions
+            await admin.create_partitions({topic: NewPartitions(count + 1)})
+
+    async def remake(self, topic: str) -> None:
+        """Delete the topic and make it anew."""
+        (wanted,) = [t for t in kafka_admin.wanted(self.settings) if t.name == topic]
+        async with self._admin() as admin, asyncio.timeout(READY_SECONDS_MAX):
+            await admin.delete_topics([topic])
+            while topic in await self._states(topic):  # noqa: ASYNC110 - it is Kafka's
+                await asyncio.sleep(0.2)
+            made = [replace(wanted, partitions=PARTITIONS)]
+            while True:
+                with contextlib.suppress(Exception):  # Kafka is still about to delete it
+                    (await kafka_admin.ensure(self.broker.bootstrap, made)).raise_for_errors()
+                    return
+                await asyncio.sleep(0.2)
+
+    async def _states(self, topic: str) -> dict[str, TopicState]:
+        consumer = Consumer(bootstrap_servers=self.broker.bootstrap)
+        await consumer.start()
+        try:
+            return await consumer.topic_states([topic])
+        finally:
+            await consumer.stop()
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """An admin client, once a broker answers."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while True:
+                with contextlib.suppress(KafkaError):
+                    await admin.start()
+                    break
+                await asyncio.sleep(0.5)
+        try:
+            yield admin
+        finally:
+            await admin.close()
+
     def slot(self) -> Slot:
         """Return a place for a worker; nothing runs in it yet."""
-        worker = Worker(self)
+        worker = Worker(self, "loadtest.chaos.app")
         self._workers.append(worker)
         self._slots.append(Slot(self, worker))
         return self._slots[-1]
@@ -109,11 +163,19 @@ class Slot:
         worker = self._worker
         worker.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(worker.process.wait(), STOP_SECONDS_MAX)
+            code = await asyncio.wait_for(worker.process.wait(), STOP_SECONDS_MAX)
+            self._site.counts["forced_stops"] += code == FORCED_EXIT
+            return code
         except TimeoutError:
             self._site.counts["slow_stops"] += 1
             await worker.kill()
             return -signal.SIGKILL
+
+    async def again(self, **env: str) -> None:
+        """Stop the worker, and start it with this environment."""
+        async with self.taken():
+            self._worker.env.update(env)
+            await self.terminate()
 
     async def open_flows(self) -> list[str]:
         """Return what this worker has not settled, a line a flow."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from testkit.raw_batches import Header, batch, produce
 from testkit.system import System, Worker, until
 from tests.acceptance.test_replay import dlq
-from tests.raw_batches import Header, batch, produce
 from tickertape import topics
 
 BAD: list[Header] = [(b"\xff\xfe-bad", b"\xfd"), (b"\xff\xfe-bad", None)]

@@ -113,6 +113,17 @@ def test_what_seems_old_is_named_to_its_owner_with_what_was_seen() -> None:
     assert deltas(reader) == [{"batch_id": "old", "forget": [1000, idle_ms]}]
 
 
+def test_a_clock_that_is_days_ahead_names_nothing_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would name every batch every 5 s, for as long as the clock is wrong."""
+    clock = Clock()
+    reader = reader_of(record("one", status("one", "completed")), clock=clock)
+    ahead = time.time() + 9 * 86_400
+    monkeypatch.setattr("tickertape.batches.time.time", lambda: ahead)
+    assert deltas(reader) == []
+    clock.now += 8 * 86_400  # by the clock that does not jump it is old
+    assert len(deltas(reader)) == 1
+
+
 def test_over_the_maximum_the_oldest_that_are_finished_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

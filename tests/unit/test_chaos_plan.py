@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.chaos import faults
 from loadtest.chaos.faults import Fault
-from loadtest.chaos.workload import MARK, STATUS, Send, steps
+from loadtest.chaos.workload import MARK, STATUS, TEXTS, VECTORS, Send, steps
 
 
 def sends(seed: int, documents: int, count: int) -> list[Send]:
@@ -41,7 +41,7 @@ def test_a_worker_is_stopped_for_longer_than_its_session():
 
 
 def test_documents_are_updated_deleted_reordered_and_sent_without_a_key():
-    records = [s for s in sends(5, 2000, 0) if s.topic != STATUS]
+    records = [s for s in sends(5, 2000, 0) if s.topic not in {STATUS, VECTORS}]
     values = [json.loads(s.value) for s in records if s.value is not None]
     assert len({value["id"] for value in values}) == 2000
     assert any(s.value is None for s in records), "no delete"
@@ -57,6 +57,23 @@ def test_documents_are_updated_deleted_reordered_and_sent_without_a_key():
         assert mark[0].startswith(f"{value['id']}e")
 
 
+def test_parts_come_in_any_order_and_producers_clocks_jump():
+    found = sends(5, 2000, 0)
+    parts: dict[str, list[int]] = {}
+    for send in found:
+        if send.topic == VECTORS:
+            value = json.loads(send.value or b"")
+            parts.setdefault(value["id"], []).append(value["chunk"])
+    assert len(parts) == 40
+    assert any(numbers != sorted(numbers) for numbers in parts.values())
+    late = Counter(send.late_ms and send.late_ms > 0 for send in found if send.topic == TEXTS)
+    assert set(late) == {0, True, None}
+    assert all(send.late_ms == 0 for send in found if send.topic != TEXTS)
+    assert any(send.odd for send in found)
+    pairs = itertools.pairwise(send for send in found if send.topic != STATUS)
+    assert any(str(a.key).startswith("own-") and b.value is None for a, b in pairs)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_declared_total_can_be_reached(seed: int):
     """Items: each record of the batch that is not another one sent again."""
@@ -68,7 +85,7 @@ def test_a_declared_total_can_be_reached(seed: int):
             totals[status["batch_id"]] = status["total_documents"]
         elif send.batch is not None:
             items.setdefault(send.batch, set()).add(
-                send.value if not send.headers else send.key and send.key.encode()
+                send.key and send.key.encode() if "poison" in str(send.key) else send.value
             )
     assert None in totals.values()
     declared = {batch: total for batch, total in totals.items() if total is not None}

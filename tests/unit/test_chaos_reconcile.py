@@ -159,6 +159,25 @@ def test_a_record_that_was_sent_again_is_a_repeat_and_a_newest_version_of_its_ow
     )
 
 
+def test_parts_are_each_the_newest():
+    def part(number: int, offset: int, text: str) -> Input:
+        found = record(1, offset, "vectors", part=number, text=text, id="p1", batch=None)
+        return replace(found, value=None)
+
+    parts = [part(1, 0, "old"), part(0, 1, "first"), part(1, 2, "new")]
+    stored = replace(head(1, 2), id="p1", chunks=((0, 0, 5, "first"), (1, 0, 3, "new")))
+    only = Evidence(inputs=parts, heads=[stored])
+    assert classes(only) == set()
+    wrong = {
+        "lost": stored.chunks[:1],
+        "stale": (stored.chunks[0], (1, 0, 3, "old")),
+        "doubled": (*stored.chunks, (2, 0, 1, "x")),
+    }
+    for name, chunks in wrong.items():
+        assert classes(replace(only, heads=[replace(stored, chunks=chunks)])) == {name}
+    assert classes(replace(only, heads=[])) == {"lost"}
+
+
 def test_a_delete_lets_versions_begin_anew():
     """Version 2, a delete, version 1: the last one counts, and what goes out goes down."""
 

@@ -14,7 +14,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.raw_batches import COUNT_AT, CRC_AT, LAST_AT, batch, signed, with_payload
+from testkit.raw_batches import COUNT_AT, CRC_AT, LAST_AT, batch, signed, with_payload
 from tickertape.kafka import consumer, inflate
 from tickertape.kafka.batches import Batches, PartitionRecords
 

@@ -69,9 +69,13 @@ class Threads:
         to files that were in place afterwards."""
 
         def checked(connection: apsw.Connection, *args: object) -> T:
-            self.check_files()
-            result = function(connection, *args)
-            self.check_files()
+            try:
+                self.check_files()
+                result = function(connection, *args)
+                self.check_files()
+            except OutageError:
+                self._save(connection)
+                raise
             return result
 
         with self._translated():
@@ -107,6 +111,13 @@ class Threads:
                 ) from None
             if now != identity:
                 raise OutageError(f"{path} was replaced: {MEND}", dependency=DEPENDENCY)
+
+    def _save(self, connection: apsw.Connection) -> None:
+        """Move what was confirmed from a log that was removed into the file. The connection still
+        has it open; where the log's name is there again, others write to another one already."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        if not wal.exists() and self._path.exists():
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
 
     def _files(self) -> list[Path]:
         files = [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")]
