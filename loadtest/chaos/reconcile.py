@@ -209,7 +209,8 @@ class _Reconciler:
             "done": (count("done"), seen - dead),
             "retrying": (count("retrying"), 0),
             "processed": (count("processed_documents"), seen),
-            "total": (count("total_documents"), seen if declared is None else declared),
+            # What was sent once more counts beyond what was declared, where it is no repeat.
+            "total": (count("total_documents"), max(declared or 0, seen)),
         }
         for name, (is_, should) in expected.items():
             if is_ != should:
