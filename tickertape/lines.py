@@ -16,6 +16,7 @@ _BULLET = re.compile(
     r"|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.)]\s"
 )
 _GOES_ON = (",", ";", "&", "-", "\u2013", "\u2014", "$", "\u20ac", "\u00a3", "(")
+_NAME_ENDS = re.compile(r"(?:Inc|Corp|Ltd|LLC|LLP|L\.P|plc|PLC|AG|ASA|N\.A|N\.V|S\.A|Co)\b[.,]?")
 # No sentence ends with one of these.
 _OPEN_WORDS = frozenset(
     """
@@ -40,6 +41,7 @@ _WORD_START = re.compile(r"\S{1,40}")
 AROUND = 8  # lines on either side that say how wide a text is set
 FILLED = 0.85  # of the width: fonts are not even
 USUAL_CHARACTERS = 50  # where nothing says how wide: a line this long was wrapped
+LONG_CHARACTERS = 80  # where no line goes on: so long a line did, or it would have a stop
 WIDTH_MIN = 16
 BREAKS_MIN = 3  # lines of which none goes on: these are no wrapped lines
 ROW_CHARACTERS = 400  # of a line, by which it is judged
@@ -102,7 +104,7 @@ def _ends(lines: Sequence[str], rows: Sequence[bool], index: int) -> bool:
     line, after = lines[index], lines[index + 1]
     if not line or not after or rows[index] or rows[index + 1] or _BULLET.match(after):
         return True
-    if after[0].islower() or line.endswith(_GOES_ON):
+    if after[0].islower() or line.endswith(_GOES_ON) or _NAME_ENDS.match(after):
         return False
     if line[-WORD_CHARACTERS:].split()[-1].lower() in _OPEN_WORDS:
         return False
@@ -114,7 +116,9 @@ def _ends(lines: Sequence[str], rows: Sequence[bool], index: int) -> bool:
         return True
     if width is None:
         return len(line) < USUAL_CHARACTERS
-    return len(line) + 1 + (len(first[0]) if first else 0) <= FILLED * width or not width
+    if not width:
+        return len(line) < LONG_CHARACTERS
+    return len(line) + 1 + (len(first[0]) if first else 0) <= FILLED * width
 
 
 def _width(lines: Sequence[str], rows: Sequence[bool], index: int) -> int | None:

@@ -39,6 +39,7 @@ SCALES = {
     "cents": 1e-2,
     "cent": 1e-2,
     "pence": 1e-2,
+    "p": 1e-2,
 }
 PERCENT = "%"
 _PERCENT_SCALES = frozenset({"basis point", "basis points", "bps", "bp"})
@@ -88,7 +89,8 @@ def _any(words: object) -> str:
 
 
 _SPACE = "[\\s\u00a0\u202f]"
-_SCALE = rf"(?:(?:{_SPACE}|-(?=[a-z]{{4}}))?(?P<scale>{_any(SCALES)})(?![^\W_]))?"
+_SCALE_WORDS = rf"{_any(SCALES.keys() - {'p'})}|(?<=\d)p"
+_SCALE = rf"(?:(?:{_SPACE}|-(?=[a-z]{{4}}))?(?P<scale>{_SCALE_WORDS})(?![^\W_]))?"
 _UNIT = (
     rf"(?:{_SPACE}?(?P<percent>%|per{_SPACE}?cent\b|pct\b|(?:percentage{_SPACE})?points?\b|pp\b)"
     rf"|{_SPACE}(?P<name>{_any(_NAMES)})\b|{_SPACE}(?P<after>{_any(_CODES)})\b(?!{_SPACE}?[\d.]))?"

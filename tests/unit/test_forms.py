@@ -96,6 +96,51 @@ def test_a_figure_under_the_heading_of_a_segment_is_the_segments() -> None:
     assert not found["We expect revenue of $215 million in 2024."].under
 
 
+QUARTERLY = """\
+Item 1. Financial Statements
+(In thousands, except per share amounts)
+(Unaudited)
+See accompanying notes to condensed consolidated financial statements.
+1. Basis of Presentation
+The accompanying statements have been prepared for interim periods.
+Item 2. Management's Discussion and Analysis of Financial Condition and Results of Operations.
+Net revenue increased 6.6% to $182.4 million.
+Item 6. Exhibits
+The list that follows has 12 of them, of which one is of $5 million."""
+
+
+def test_an_items_title_begins_a_section_whether_it_has_a_stop_or_not() -> None:
+    spans = sentences(QUARTERLY)
+    found = zip(spans, places(QUARTERLY, spans), strict=True)
+    assert [QUARTERLY[slice(*span)] for span, place in found if place.form is Form.PROSE] == [
+        "Net revenue increased 6.6% to $182.4 million."
+    ]
+
+
+HALF_YEAR = """\
+Half-year results
+Revenue rose 12 per cent to \u00a3612m.
+
+Divisional review
+Copper
+Revenue was \u00a3401m, 14 per cent higher.
+Zinc
+Revenue fell 3 per cent to \u00a3120m.
+
+Outlook
+Profit will be \u00a3140m."""
+
+
+def test_short_headings_of_a_review_of_divisions_are_their_names() -> None:
+    spans = sentences(HALF_YEAR)
+    found = zip(spans, places(HALF_YEAR, spans), strict=True)
+    under = {HALF_YEAR[slice(*span)]: place.under for span, place in found}
+    assert [said for said in under if said.endswith(".") and under[said]] == [
+        "Revenue was \u00a3401m, 14 per cent higher.",
+        "Revenue fell 3 per cent to \u00a3120m.",
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -82,6 +82,7 @@ def test_does_not_stand_in_the_source(summary: str, missing: tuple[str, ...]) ->
         ("up 8 per cent", "up 8%", "up $8"),
         ("up 150 basis points", "up 1.5 percentage points", "up 15 basis points"),
         ("91 cents a share", "$0.91", "91 dollars"),
+        ("a dividend of 18.2p", "18.2 pence", "\u00a318.2"),
         ("Rs. 1,23,456", "₹123,456", "₹123"),
     ],
 )  # fmt: skip

@@ -62,6 +62,14 @@ def test_headings_and_rows_between_wrapped_lines_are_no_part_of_a_sentence(colum
         ("We sell\n- tools", [True]),
         ("We sell\n\ntools", [True, True]),
         ("\n".join(["A Corporation of the State of Ohio, USA, Number 1-02918"] * 6), [True] * 5),
+        ("sold to Alder\nInc. in May", [False]),
+        (
+            "\n".join(
+                ["The stock of Alder, which it owned for long, was sold to its former owner Widget"]
+                * 6
+            ),
+            [False] * 5,
+        ),
         ("Net sales 5,120 4,800\nnet of returns", [True]),
     ],
 )

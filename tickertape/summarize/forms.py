@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tickertape.chunking import Span
-from tickertape.lines import is_row, is_shouted, is_title
+from tickertape.lines import BREAK, is_row, is_shouted, is_title
 
 JUDGED_CHARACTERS = 600
 HEADING_CHARACTERS = 120
-HEADING_WORDS = 14
+HEADING_WORDS = 20
+PART_WORDS = 4
 INDENT_MAX = 40
 SIGNED = "/s/"
 NAMES_MAX = 50  # of segments
@@ -134,12 +135,20 @@ _ITEM = re.compile(
 )
 _HEADER_LINE = re.compile(r"[A-Z][A-Z /&'-]{2,40}:")  # of an SGML header: "COMPANY CONFORMED NAME:"
 _PART_HEADING = _words(
-    r"segments?|divisions?|business units?|regions?|geograph\w{1,6}|subsidiar\w{1,4}"
+    r"segments?|divisions?|divisional|business units?|regions?|geograph\w{1,6}|subsidiar\w{1,4}"
     r"|North America\w{0,2}|Latin America\w{0,2}|Europe\w{0,3}|Asia(?:[- ]Pacific)?|EMEA|APAC"
     r"|International|Americas|China|Japan|Germany|Canada"
 )
+# Under such a heading the short ones that follow are segments' names, until a general one
+_PARTS_HEADING = _words(
+    r"segments|divisions|divisional|segmental|geograph\w{1,6}"
+    r"|by (?:segment|division|region|business)|(?:business|operating|operational) review"
+    r"|review of operations"
+)
 _WHOLE_HEADING = _words(
-    r"consolidated|total|company|group|overall|results|highlights|outlook|guidance"
+    r"consolidated|total|company|group|overall|results|highlights|outlook|guidance|dividends?"
+    r"|finance|financial|balance sheet|cash flows?|liquidity|capital|debt|tax|risks?|strategy"
+    r"|summary|current|trading|prospects|item|part|notes?|statements?"
 )
 _NAMED_PART = re.compile(
     r"\b((?:[A-Z][\w-]{1,24}\s(?:(?:&|and)\s)?){1,4})"
@@ -158,6 +167,13 @@ _VERBS = frozenset(
     returns paid pays narrowed narrows widened widens jumped jumps dropped drops climbed climbs
     swung came stood amounted amounts reflected reflects included includes closed closes
     appointed appoints named names elected elects entered enters signed signs launched launches
+    """.split()  # noqa: SIM905 -- readable as text
+)
+# Or nouns, or a month: they make no sentence of what has no end
+_NOUNS = frozenset(
+    """
+    amounts plans gains cuts posts names sees falls rises increases decreases declines returns
+    reports forecasts signs may can cut lowers closes
     """.split()  # noqa: SIM905 -- readable as text
 )
 _FOOTNOTE = re.compile(
@@ -195,7 +211,7 @@ def places(text: str, spans: Sequence[Span]) -> list[Place]:
     """Return what each sentence of a text is, in order."""
     names = part_names(text)
     found: list[Place] = []
-    section = caution = under = False
+    section = caution = parts = under = False
     last = 0
     for start, end in spans:
         sentence = text[start : min(end, start + JUDGED_CHARACTERS)]
@@ -204,10 +220,15 @@ def places(text: str, spans: Sequence[Span]) -> list[Place]:
         if text.count("\n", last, start) > 1:  # a paragraph
             caution = False
         last = end
-        if form is Form.HEADING and _opens(sentence) and _is_alone(text, start, end):
-            section = _opens_boilerplate(sentence, words)
-            under = _is_part(sentence, names)
+        if form is Form.HEADING and (heading := _heading(text, start, end)):
+            section = _opens_boilerplate(heading, words_of(heading))
             caution = False
+            parts = (parts or _PARTS_HEADING.search(heading) is not None) and not section
+            if _WHOLE_HEADING.search(heading):
+                parts = under = False
+            else:
+                short = len(heading.split()) <= PART_WORDS
+                under = _is_part(heading, names) or (parts and short)
         elif form is Form.PROSE:
             figure = _FIGURE.search(sentence) is not None
             cautious = _CAUTION.stands(sentence, words)
@@ -242,30 +263,32 @@ def _form(sentence: str, words: frozenset[str], *, ends: bool) -> Form:
         return Form.BOILERPLATE
     if _HEADER_LINE.match(sentence) and not ends:
         return Form.ROW
-    verb = not _VERBS.isdisjoint(words)
     count = len(sentence.split())
     if ends:
+        verb = not _VERBS.isdisjoint(words)
         short = count <= HEADING_WORDS and not verb and not _FIGURE.search(sentence)
-        item = _ITEM.match(sentence) is not None and is_title(sentence)
+        item = _ITEM.match(sentence) is not None or is_title(sentence)
         return (
             Form.HEADING if short and (item or is_shouted(sentence) or count <= 4) else Form.PROSE
         )
-    heading = is_shouted(sentence) or is_title(sentence) or sentence.endswith(":")
+    verb = not (_VERBS - _NOUNS).isdisjoint(words)
+    heading = is_shouted(sentence) or is_title(sentence) or sentence.endswith((":", ")"))
     return Form.HEADING if heading or not verb or count <= 3 else Form.PROSE
 
 
-def _opens(heading: str) -> bool:
-    """Does a section begin with it? Not where it is an item of a list that is no sentence."""
-    if len(heading) > HEADING_CHARACTERS or _BULLETED.match(heading):
-        return False
-    return not heading[0].islower() and not heading.endswith((",", ";"))
-
-
-def _is_alone(text: str, start: int, end: int) -> bool:
-    """Does it stand on a line of its own?"""
+def _heading(text: str, start: int, end: int) -> str | None:
+    """The line that a heading begins, where it is one that a section may begin with: alone on its
+    line, or an item's number with its title. Not an item of a list that is no sentence."""
+    if _ITEM.match(text, start):
+        stop = BREAK.search(text, end, start + HEADING_CHARACTERS)
+        end = stop.start() if stop else end
     before = text[max(0, start - INDENT_MAX) : start].rstrip(" \t")
     after = text[end : end + INDENT_MAX].lstrip(" \t")
-    return before[-1:] in ("", "\n", "\r") and after[:1] in ("", "\n", "\r")
+    alone = before[-1:] in ("", "\n", "\r") and after[:1] in ("", "\n", "\r")
+    heading = text[start:end]
+    if not alone or len(heading) > HEADING_CHARACTERS or _BULLETED.match(heading):
+        return None
+    return None if heading[0].islower() or heading.endswith((",", ";")) else heading
 
 
 def _opens_boilerplate(heading: str, words: frozenset[str]) -> bool:
@@ -275,8 +298,6 @@ def _opens_boilerplate(heading: str, words: frozenset[str]) -> bool:
 
 
 def _is_part(heading: str, named: re.Pattern[str] | None) -> bool:
-    if _WHOLE_HEADING.search(heading):
-        return False
     return _PART_HEADING.search(heading) is not None or (
         named is not None and named.search(heading) is not None
     )

@@ -25,7 +25,8 @@ def _words(pattern: str) -> re.Pattern[str]:
 FEATURES: Mapping[str, re.Pattern[str]] = {
     "per share": _words(r"per\s(?:[\w-]{1,20}\s){0,3}(?:shares?|units?)|EPS"),
     "earnings": _words(
-        r"earnings|EPS|net (?:income|loss)|FFO|funds from operations|(?:net|operating) profit"
+        r"earnings|EPS|profits? (?:before|after) tax|pre-?tax profits?|underlying profits?"
+        r"|net (?:income|loss)|FFO|funds from operations|(?:net|operating) profit"
         r"|loss per"
     ),
     "revenue": _words(r"revenues?|sales"),
