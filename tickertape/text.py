@@ -27,6 +27,8 @@ _UNSEEN = (
 )
 _INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 _VISIBLE = re.compile(f"[^{_UNSEEN}\\s]")
+# The same for other engines, whose \s is not Python's: what a JSON Schema says of a text.
+VISIBLE_PATTERN = f"[^{_UNSEEN}\\s\x1c-\x1f\x85]"
 _TO_DO = re.compile(f"[<&{_UNSEEN}]|[-\u2010\u2011][ \t]{{0,3}}\r?\n")  # else it is read as it is
 # The hyphen at a line's end; some PDF readers leave U+FFFE or U+0002 for hyphen and break.
 _HYPHENATED = re.compile(

@@ -10,7 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from tickertape import values
 from tickertape.errors import InvalidRecord
-from tickertape.search import FILTER_VALUES_MAX, FILTERS_MAX, check_filters
+from tickertape.search import (
+    FILTER_VALUES_MAX,
+    FILTERS_MAX,
+    QUERY_CHARACTERS_MAX,
+    check_filters,
+)
+from tickertape.text import VISIBLE_PATTERN, blank
 
 
 def _read(reader: Callable[[str, object], object]) -> BeforeValidator:
@@ -45,7 +51,29 @@ Tree = Annotated[
 Text = Annotated[
     str,
     _read(lambda name, value: values.content(name, value, sys.maxsize)),
-    WithJsonSchema({"type": "string", "minLength": 1, "pattern": "\\S"}),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": VISIBLE_PATTERN}),
+]
+
+
+def _question(value: str) -> str:
+    if blank(value):
+        raise ValueError("expected a text")
+    if len(value) > QUERY_CHARACTERS_MAX:
+        raise ValueError(f"expected at most {QUERY_CHARACTERS_MAX} characters, got {len(value)}")
+    return value
+
+
+Question = Annotated[
+    str,
+    AfterValidator(_question),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": QUERY_CHARACTERS_MAX,
+            "pattern": VISIBLE_PATTERN,
+        }
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from web.body import Answer, Body
-from web.fields import Filters, Flag, Whole
+from web.fields import Filters, Flag, Question, Whole
 
 SECOND_NAMES = (("query", "q"), ("k", "n_results"))
 
@@ -37,12 +37,8 @@ class SearchBody(Body):
 
     model_config = ConfigDict(json_schema_extra=_short_names)
 
-    query: str = Field(
-        min_length=1,
-        max_length=10_000,
-        pattern=r"\S",
-        description="Look for this.",
-        validation_alias=AliasChoices("query", "q"),
+    query: Question = Field(
+        description="Look for this.", validation_alias=AliasChoices("query", "q")
     )
     k: Whole = Field(
         5,
