@@ -94,3 +94,9 @@ async def test_a_model_that_the_server_does_not_have_is_not_ok() -> None:
     assert "has no model another/model" in check.found
     assert "MODEL_NAME" in check.mend
     assert not (await _llm(has)).ok  # gone
+
+
+async def test_ollamas_name_of_a_model_without_a_tag() -> None:
+    async with LlmDouble(model="mistral:latest") as llm:
+        settings = Settings(_env_file=None, llm_url=llm.url, llm_model="mistral")
+        assert (await _llm(settings)).ok

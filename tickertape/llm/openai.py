@@ -132,7 +132,9 @@ class OpenAIModel:
     async def describe(self) -> Description:
         """Ask for the server's models, and learn the context's length where it is told."""
         entries = await self.models()
-        named = [entry for entry in entries if entry.get("id") == self.name]
+        # Ollama lists "mistral:latest" where "mistral" is asked for.
+        names = {self.name, f"{self.name}:latest"}
+        named = [entry for entry in entries if entry.get("id") in names]
         levels = (fields for entry in named for fields in _levels(entry))
         lengths = (fields.get(name) for fields in levels for name in CONTEXT_FIELDS)
         tokens = next((n for n in lengths if type(n) is int and n > 0), None)
