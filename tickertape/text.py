@@ -50,6 +50,8 @@ _COMPOUNDS = frozenset(
     ultra up down back top end to by of per all one
     """.split()  # noqa: SIM905 -- readable as text
 )
+# The marks before the lines of a text that a mail program quoted
+_QUOTED = re.compile(r"^(?:>[ \t]?){1,8}", re.MULTILINE)
 # A picture inside a text: no reader reads its letters.
 _PICTURE = re.compile(
     r"data:[a-z]{1,20}/[\w.+-]{1,60}(?:;[\w=-]{1,40}){0,3};base64,[A-Za-z0-9+/=]{64,}+"
@@ -140,7 +142,7 @@ def readable(text: str) -> Reading:
 
     A text of which nothing is left is read as it is.
     """
-    if _TO_DO.search(text) is None and ";base64," not in text:
+    if _TO_DO.search(text) is None and ";base64," not in text and "\n>" not in text:
         return Reading(text)
     reading = Reading(text, _disjoint([*tags(text), *entities(text), *_breaks(text)]))
     return Reading(text) if not reading.text.strip() else reading
@@ -171,7 +173,9 @@ def broken_words(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _breaks(text: str) -> Iterator[Edit]:
-    """Invisible characters, pictures, and hyphens at the end of a line."""
+    """Invisible characters, pictures, marks of quoting, and hyphens at the end of a line."""
+    if len(quoted := [match.span() for match in _QUOTED.finditer(text)]) > 1:
+        yield from ((start, end, "") for start, end in quoted)
     if ";base64," in text:
         for match in _PICTURE.finditer(text):
             yield match.start(), match.end(), ""

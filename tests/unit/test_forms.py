@@ -195,6 +195,12 @@ def test_every_sentence_has_a_place(text: str) -> None:
     assert len(places(text, spans)) == len(spans)
 
 
+def test_sentences_without_spaces_are_prose() -> None:
+    text = "営業利益は九八億円だった。通期の売上高を見込む。"
+    spans = sentences(text)
+    assert [place.form for place in places(text, spans)] == [Form.PROSE, Form.PROSE]
+
+
 def test_without_bullet() -> None:
     assert without_bullet("\u2022 Sales rose.") == "Sales rose."
     assert without_bullet("-5% was lost.") == "-5% was lost."

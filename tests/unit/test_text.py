@@ -24,6 +24,8 @@ AS_READ = [
         "enterprisewide, long-term and revenue",
     ),
     (f"See ![c](data:image/png;base64,{'iVBORw0K' * 40}=) it rose.", "See ![c]() it rose."),
+    ("> It rose\n> in May.\n>> > Well", "It rose\nin May.\nWell"),
+    ("a\n> 5% of it", "a\n> 5% of it"),
     ("costs -\nthe rest", "costs -\nthe rest"),
     ("AT&amp;T&nbsp;rose&#8217;s R&D; &unknown;", "AT&T\u00a0rose\u2019s R&D; &unknown;"),
     ("<div>One.</div><DIV class='a'>Two.</DIV>", "\n\nOne.\n\n\n\nTwo.\n\n"),

@@ -188,6 +188,7 @@ _BULLETED = re.compile(r"[-*\u2022\u00b7\u25aa\u25cf\u25e6\u2013\u2014]\s")
 _FIGURE = re.compile(
     r"[$\u20ac\u00a3\u00a5]\s?\(?\d|\d\s?%|\d (?:million|billion|percent|per cent)"
 )
+_WIDE = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]{4}")
 _LETTER = re.compile(r"[^\W\d_]{2}")
 
 
@@ -264,6 +265,8 @@ def _form(sentence: str, words: frozenset[str], *, ends: bool) -> Form:
     if _HEADER_LINE.match(sentence) and not ends:
         return Form.ROW
     count = len(sentence.split())
+    if ends and _WIDE.search(sentence):  # no spaces to count words by
+        return Form.PROSE
     if ends:
         verb = not _VERBS.isdisjoint(words)
         short = count <= HEADING_WORDS and not verb and not _FIGURE.search(sentence)

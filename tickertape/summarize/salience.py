@@ -26,6 +26,7 @@ FEATURES: Mapping[str, re.Pattern[str]] = {
     "per share": _words(r"per\s(?:[\w-]{1,20}\s){0,3}(?:shares?|units?)|EPS"),
     "earnings": _words(
         r"earnings|EPS|profits? (?:before|after) tax|pre-?tax profits?|underlying profits?"
+        r"|(?:half|annual)[ -]loss"
         r"|net (?:income|loss)|FFO|funds from operations|(?:net|operating) profit"
         r"|loss per"
     ),
