@@ -44,6 +44,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
             batch_of=batch_of,
             id_of=id_of,
             dependencies=tuple(f"store:{name}" for name in settings.stores),
+            share_keys=True,
             window_records=settings.window_records,
         )
 

@@ -18,6 +18,7 @@ from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.gate import Gate
 from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
@@ -62,6 +63,7 @@ class Worker:
         self.app = app
         self.settings: Settings = app.settings
         self.breakers = Breakers()
+        self._gate = Gate()
         self.publisher = KafkaPublisher(self.settings)
         self.batches = BatchReader(self.settings)
         self._watch = BrokerWatch(
@@ -89,7 +91,7 @@ class Worker:
             progress_topic=settings.topic_batch_progress,
             wait_seconds=settings.batch_wait_ms / 1000,
         )
-        flow = Flow(spec, limits, self.publisher.send, self.breakers)
+        flow = Flow(spec, limits, self.publisher.send, self.breakers, self._gate)
         own = [topic for topic, route in spec.routes.items() if not route.attempts]
         self.app.run_flow(flow, own)
 

@@ -15,6 +15,7 @@ from tickertape import metrics
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
 from tickertape.delivery.flow import Flow
+from tickertape.delivery.gate import Gate
 from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed, State
 from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
@@ -34,7 +35,7 @@ from tickertape.ranges import Ranges
 class Harness:
     """A flow, what it published, and a handler that a test may replace."""
 
-    def __init__(self, *, keyed_routes=None, **spec):
+    def __init__(self, *, keyed_routes=None, gate=None, **spec):
         self.sent: list[Outgoing] = []
         self.refuse = {}
         self.windows = []
@@ -52,7 +53,7 @@ class Harness:
         )
         limits = FlowLimits(100, 10_000, (1.0, 2.0), 0.0, "group", "batch-progress")
         self.now: float | None = None
-        self.flow = Flow(spec, limits, self.publish, Breakers(self.clock))
+        self.flow = Flow(spec, limits, self.publish, Breakers(self.clock), gate)
 
     def clock(self):
         return time.monotonic() if self.now is None else self.now
@@ -529,3 +530,55 @@ async def test_a_flow_of_one_window_keeps_the_order_of_small_and_large():
         harness.put(n, {"n": n, "text": "x" * (LARGE_BYTES * (n % 2))})
     await harness.quiet()
     assert [window[0]["n"] for window in harness.windows] == list(range(6))
+
+
+async def test_flows_that_write_the_same_documents_take_turns():
+    """Stored first, published last: the older result would stand behind the newer one."""
+    gate, order = Gate(), []
+    may_end = asyncio.Event()
+
+    async def slow(works):
+        order.append("first stored")
+        await may_end.wait()
+        return [Done([Outgoing("out", b"k", b"first")])] * len(works)
+
+    def fast(works):
+        order.extend(f"second stored {work.item['id']}" for work in works)
+        return [Done([Outgoing("out", b"k", b"second")])] * len(works)
+
+    first, second = (Harness(gate=gate, share_keys=True) for _ in range(2))
+    first.handler, second.handler = slow, fast
+    first.put(1, {"id": "k"})
+    await asyncio.sleep(0)
+    second.put(1, {"id": "k"})
+    second.put(2, {"id": "other"}, key=b"other")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert order == ["first stored", "second stored other"], "others are not kept waiting"
+    may_end.set()
+    await first.quiet()
+    await second.quiet()
+    assert order[2:] == ["second stored k"]
+    assert second.flow.records_in_flight == 0
+
+
+async def test_a_flow_of_its_own_waits_for_nobody():
+    gate = Gate()
+    gate.enter([b"k"])
+    harness = Harness(gate=gate)
+    harness.put(1, {"id": "k"})
+    await harness.quiet()
+    assert harness.flow.records_in_flight == 0
+
+
+async def test_what_waits_for_another_flow_can_be_revoked():
+    gate = Gate()
+    gate.enter([b"k"])
+    harness = Harness(gate=gate, share_keys=True)
+    harness.put(1, {"id": "k"})
+    await asyncio.sleep(0)
+    harness.offsets.revoke()
+    harness.flow.revoke()
+    assert harness.flow.records_in_flight == 0
+    gate.leave([b"k"])
+    assert not harness.windows

@@ -26,6 +26,7 @@ from tickertape.decode import peek
 from tickertape.delivery import copies
 from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breaker, Breakers
+from tickertape.delivery.gate import Gate
 from tickertape.delivery.keyorder import KeyOrder
 from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
@@ -47,13 +48,20 @@ class Flow(Generic[T]):
     """One flow of a worker. Not thread-safe: everything runs on the event loop."""
 
     def __init__(
-        self, spec: Spec[T], limits: FlowLimits, publish: Publish, breakers: Breakers
+        self,
+        spec: Spec[T],
+        limits: FlowLimits,
+        publish: Publish,
+        breakers: Breakers,
+        gate: Gate | None = None,
     ) -> None:
+        """``gate``: the worker's, which flows that ``share_keys`` go through."""
         self.spec = spec
         self.counters = Counters()
         self.paused = False
         self._limits = limits
         self._breakers = breakers
+        self._gate = gate if gate is not None and spec.share_keys else Gate()
         self._dependencies = set(spec.dependencies)  # and whatever else an error names
         self._queue: KeyOrder[InFlight] = KeyOrder(
             _key if spec.keyed else _no_key,
@@ -202,7 +210,7 @@ class Flow(Generic[T]):
 
     def _start(self, large: bool) -> bool:
         """Start one window, of small or of large records; False when a breaker does not admit it
-        (a timer tries again)."""
+        (a timer tries again), or other flows have the documents of all that is ready."""
         opened = self._breakers.opened(self._dependencies)
         for place, breaker in enumerate(opened):
             if not breaker.admit():
@@ -211,11 +219,25 @@ class Flow(Generic[T]):
                 self._later(max(breaker.wait_seconds, 0.05))
                 return False
         count = 1 if opened else self.spec.window_records
-        entries = self._queue.take(count, WINDOW_BYTES_MAX, large)
+        entries = self._take(count, large)
+        if not entries:
+            for admitted in opened:
+                admitted.abandon()
+            return False
         task = asyncio.get_running_loop().create_task(self._window(entries, opened))
         self._tasks[task] = large
         task.add_done_callback(self._ended)
         return True
+
+    def _take(self, count: int, large: bool) -> list[InFlight]:
+        """Take what no other flow has in work; the rest stays at the front."""
+        found = self._queue.take(count, WINDOW_BYTES_MAX, large)
+        entries = [entry for entry in found if self._gate.is_open(_key(entry))]
+        if len(entries) < len(found):
+            self._queue.put_back([e for e in found if not self._gate.is_open(_key(e))])
+            self._gate.wait(self._wake)
+        self._gate.enter(key for entry in entries if (key := _key(entry)) is not None)
+        return entries
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
@@ -246,6 +268,7 @@ class Flow(Generic[T]):
         finally:
             # Held by an outage, or cancelled: they stand at the front again with their keys.
             self._queue.put_back(left)
+            self._gate.leave([_key(entry) for entry in entries])
             for breaker in probed:
                 breaker.abandon()
         metrics.flow_window_records.labels(self.spec.name).observe(len(entries))

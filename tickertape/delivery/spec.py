@@ -40,6 +40,8 @@ class Spec(Generic[T]):
     id_of: Callable[[T], str | None] = lambda _item: None
     passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
     dependencies: tuple[str, ...] = ()
+    # Other flows write the same documents and publish to the same topics: their keys are one order.
+    share_keys: bool = False
     keyed: bool = True  # False: first come, first served (with one window: in offset order)
     # Handled at once, of small and of large records each: one is prepared while one is computed.
     # 1: one at a time, whatever is in it.
