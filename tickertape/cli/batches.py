@@ -20,7 +20,8 @@ from tickertape.errors import BrokerError
 from tickertape.settings import Settings
 
 READ_SECONDS_MAX = 30.0
-WAIT_SECONDS = 5.0  # that nothing moves, before it is said why
+WAIT_SECONDS = 5.0  # that nothing moves, before it is said why; then twice as long, up to
+WAIT_SECONDS_MAX = 60.0
 T = TypeVar("T")
 
 
@@ -151,12 +152,16 @@ async def said_while_waiting(
 
 
 async def _say(settings: Settings, reader: BatchReader, batch_id: str) -> None:
+    seconds = WAIT_SECONDS
     while True:
         before = reader.get(batch_id)
-        await asyncio.sleep(WAIT_SECONDS)
+        await asyncio.sleep(seconds)
         now = reader.get(batch_id)
         if now == before:
             click.echo(f"waiting: {await _why(settings, now)}", err=True)
+            seconds = min(2 * seconds, WAIT_SECONDS_MAX)
+        else:
+            seconds = WAIT_SECONDS
 
 
 async def _why(settings: Settings, batch: dict[str, Any] | None) -> str:

@@ -149,7 +149,7 @@ def _tables(settings: Settings) -> Path:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 def _show(things: list[Thing], kept: list[str], dry_run: bool) -> None:
