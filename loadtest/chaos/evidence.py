@@ -90,6 +90,7 @@ class Evidence:
     summaries: Sequence[tuple[str, str]] = ()  # id, mark
     letters: Sequence[Letter] = ()
     batches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # As it was sent: the topic is compacted, and what a worker says of a batch has the same key.
     declared: Mapping[str, int | None] = field(default_factory=dict)
     summarised: str = ""  # the topic whose documents have summaries
 
@@ -106,7 +107,6 @@ async def gather(site: Site) -> Evidence:
     heads, loose = await asyncio.to_thread(_store, settings.data_dir / "tickertape.db")
     statuses = await site.read(settings.topic_batch_status)
     own = [record for record in statuses if _own(record)]
-    foreign = [orjson.loads(record.value) for record in statuses if not _own(record)]
     kinds = ["financial_documents", "text_messages", "summary_requests", "embeddings"]
     kinds.append("embedding_requests")
     dead = [topics.dlq(getattr(settings, f"topic_{kind}")) for kind in kinds]
@@ -119,7 +119,6 @@ async def gather(site: Site) -> Evidence:
         summaries=[_summary(r.value) for r in await site.read(settings.topic_llm_results)],
         letters=[_letter(t, r) for t in dead for r in await site.read(t)],
         batches={r.key.decode(): orjson.loads(r.value) for r in own if r.value is not None},
-        declared={value["batch_id"]: value["total_documents"] for value in foreign},
         summarised=settings.topic_financial_documents,
     )
 

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ async def run(
         await injector.cancel()
         await sender.close()
         await site.close()
+    found = replace(found, declared=sender.declared)
     wrong = reconcile(found, sender.acknowledged)
     poison = {r.origin for r in found.inputs if r.id is None}
     report: dict[str, Any] = {name: len(wrong[name]) for name in CLASSES}
@@ -102,6 +104,7 @@ class Sender:
 
     def __init__(self, site: Site) -> None:
         self.acknowledged: list[tuple[str, bytes | None, bytes | None]] = []
+        self.declared: dict[str, int | None] = {}
         self.count = 0
         settings = site.settings
         self._names = {
@@ -160,7 +163,10 @@ class Sender:
         sent, self._open = self._open, []
         await asyncio.gather(*(future for _, future in sent))
         for record, _ in sent:
-            if record.topic != STATUS:
+            if record.topic == STATUS:
+                status = orjson.loads(record.value or b"")
+                self.declared[status["batch_id"]] = status["total_documents"]
+            else:
                 key = record.key.encode() if record.key is not None else None
                 self.acknowledged.append((self._names[record.topic], key, record.value))
 
