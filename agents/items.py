@@ -67,7 +67,7 @@ async def recalled(settings: Settings, result: Result) -> list[Outgoing]:
     for key, version in result.uncovered:
         place = version.stamp.place
         try:
-            message = await recall(settings.bootstrap, place)
+            message = await recall(settings.bootstrap, version.stamp)
         except KafkaError as error:
             raise OutageError(f"{place} cannot be read: {error!r}", dependency="kafka") from error
         if message is None:

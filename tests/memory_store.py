@@ -124,6 +124,7 @@ class Memory:
         elif known is not None and isinstance(operation, Touch) and self._same(known, operation):
             editions.add(edition, topic)
             known.texts[edition.part] = edition, known.texts[edition.part][1]
+            known.settle()
             known.version = edition.version
             if operation.moves:
                 known.origin, known.batch_id = operation.origin, operation.batch_id

@@ -144,10 +144,13 @@ class Editions:
         top = self._tops.get(edition.kind)
         if top is None or top.version < edition.version:
             self._tops[edition.kind] = edition
-        if top is None or edition.part == WHOLE:
+        one_model = len({one.model for one in self._tops.values()}) == 1
+        alone = edition.part != WHOLE and (top is not None or (one_model and self._fits(edition)))
+        if not alone:
             self._forget(list(self._all()))
         else:
-            self._forget([*self._kept[edition.part], *self._tops.values()])
+            covered = [one for one in self._tops.values() if edition.covers(one)]
+            self._forget([*self._kept[edition.part], *covered])
 
     def delete(self, topic: str, deletes: Deletes) -> None:
         """The topic deleted the id."""
@@ -156,14 +159,14 @@ class Editions:
             self._prune()
 
     def find(self, edition: Edition) -> Edition | None:
-        """Return what the same record said before, where it is remembered."""
-        place = edition.version.stamp.place
+        """Return the same edition, where it is remembered. A place alone does not tell: a topic
+        that was made anew, or a log that was cut off, has other records there."""
         kept = self._kept.get(edition.part, ())
-        return next((one for one in kept if one.version.stamp.place == place), None)
+        return next((one for one in kept if one.version == edition.version), None)
 
     def shows(self, edition: Edition) -> bool:
         """Whether this edition, which was added, is shown."""
-        return self.find(edition) == edition and self._shown(edition)
+        return self.find(edition) is not None and self._shown(edition)
 
     def would_show(self, edition: Edition, topic: str) -> bool:
         """Whether it were shown if it was added."""
@@ -171,9 +174,6 @@ class Editions:
             with_it = self.copy()
             with_it.add(edition, topic)
             return with_it.shows(edition)
-        known = self.find(edition)
-        if known is not None:
-            return known == edition and self._shown(edition)
         return not self.outdates(edition)
 
     def outdates(self, edition: Edition) -> bool:
@@ -181,10 +181,12 @@ class Editions:
         return self._removes(edition) or not self._shown(edition)
 
     def concerns_no_other(self, edition: Edition, topic: str) -> bool:
-        """Whether it decides of its own part alone, as one more of the newest kind does."""
+        """Whether it decides of its own part alone: one more of the newest model, in a document
+        that has no parts beyond its count."""
         newest = max(self._tops.values(), key=lambda top: top.version, default=None)
-        known = newest is not None and newest.kind == edition.kind and edition.part != WHOLE
-        return known and topic in self.topics
+        if newest is None or WHOLE in (newest.part, edition.part) or topic not in self.topics:
+            return False
+        return newest.model == edition.model and self._fits(edition)
 
     @property
     def shown(self) -> list[Edition]:
@@ -251,6 +253,10 @@ class Editions:
     def _shown(self, edition: Edition) -> bool:
         others = (*self._tops.values(), *self._kept.get(edition.part, ()))
         return not any(other.replaces(edition) for other in others)
+
+    def _fits(self, edition: Edition) -> bool:
+        """Whether no part is beyond its count."""
+        return edition.part != WHOLE and edition.parts > max(self._kept, default=WHOLE)
 
     def _prune(self) -> None:
         self._keep([e for e in self._all() if not self._removes(e)])

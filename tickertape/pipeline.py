@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from tickertape import chunking, metrics
@@ -62,8 +62,6 @@ class Embedded:
     @property
     def edition(self) -> Edition:
         """What the record says the document is."""
-        if self.count == 1:
-            return Edition(self.document.version)
         return Edition(self.document.version, self.ordinal, self.count, self.model)
 
 
@@ -125,8 +123,6 @@ class Pipeline:
         }
         keys = list({document.key for document in documents.values()})
         heads = await asyncio.gather(*(store.heads(keys) for store in self._stores))
-        for index, document in documents.items():
-            documents[index] = _as_first(document, heads)
         editions = {index: _edition(items[index], each) for index, each in documents.items()}
         verdicts = {
             index: [
@@ -140,7 +136,17 @@ class Pipeline:
         made = dict(zip(writes, chunks, strict=True))
         failed: dict[int, Exception] = {}
         late: set[int] = set()
-        uncovered: dict[int, list[tuple[DocumentKey, Version]]] = {}
+        uncovered: dict[int, set[tuple[DocumentKey, Version]]] = {}
+        # Their topic had deleted the id, and writes the document for the first time: it holds now.
+        deleters = [
+            {
+                index
+                for index, document in documents.items()
+                if (head := known.get(document.key)) is not None
+                and document.origin.topic in head.editions.deletes.keys() - head.editions.topics
+            }
+            for known in heads
+        ]
         for number, store in enumerate(self._stores):
             operations: list[tuple[int, Operation]] = []
             for index, item in enumerate(items):
@@ -165,13 +171,12 @@ class Pipeline:
                     failed[index] = result
                 elif result is not Applied.APPLIED:
                     late.add(index)
-                if result is Applied.UNCOVERED:
-                    uncovered.setdefault(index, []).extend(
-                        await store.missing(_id_of(items[index]))
-                    )
+                if result is Applied.UNCOVERED or index in deleters[number]:
+                    missing = await store.missing(_id_of(items[index]))
+                    uncovered.setdefault(index, set()).update(missing)
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
-            again = uncovered.get(index, ())
+            again = sorted(uncovered.get(index, ()))
             if index in failed:
                 results.append(failed[index])
             elif isinstance(item, Removal):
@@ -266,7 +271,7 @@ class Pipeline:
         """
         key = document.key
         for stored in await self._stores[0].document(key.id, key.collection):
-            if stored.head.content_version == document.version:
+            if stored.head.content_version.stamp.place == document.version.stamp.place:
                 return stored.chunks
         return None
 
@@ -280,16 +285,6 @@ def _placed(chunks: Sequence[chunking.Chunk], reading: Reading) -> Sequence[chun
         chunking.Chunk(start, end, chunk.ids)
         for (start, end), chunk in zip(places, chunks, strict=True)
     ]
-
-
-def _as_first(document: Document, heads: Sequence[Mapping[DocumentKey, Head]]) -> Document:
-    """Return the document under the version that its record had when it came first."""
-    for known in heads:
-        head = known.get(document.key)
-        found = head.editions.find(Edition(document.version)) if head is not None else None
-        if found is not None and found.version != document.version:
-            return replace(document, version=found.version)
-    return document
 
 
 def _edition(item: Item, document: Document) -> Edition:
@@ -308,12 +303,14 @@ def _judge(document: Document, edition: Edition, hash: str, head: Head | None) -
     if head is None:
         return Verdict.WRITE
     same = head.content_hash == hash and not head.deleted
-    wrote = same and head.content_version == document.version  # what is stored is this event's
+    # What is stored is this event's. Not by its version: a time of the future is another when it is
+    # read again.
+    wrote = same and head.content_version.stamp.place == document.version.stamp.place
     if not head.editions.would_show(edition, document.origin.topic):
         # A newer event, from another partition, found it unchanged, and may have done so before
         # what follows from the write was confirmed.
         return Verdict.REDELIVERED if wrote else Verdict.SUPERSEDED
-    if head.version == document.version and head.origin == document.origin and same:
+    if (wrote and not document.force) or (head.version == document.version and same):
         return Verdict.REDELIVERED if wrote else Verdict.UNCHANGED
     if not same or document.force:
         return Verdict.WRITE

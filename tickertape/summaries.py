@@ -62,7 +62,7 @@ class Summaries:
         await self._ledger.save_summaries(made)
         # Meanwhile a newer one may have been saved, or the document deleted: the ledger kept that.
         stored = await self._ledger.summaries([summary.key for summary in made])
-        late = {s.key for s in made if s.key not in stored or stored[s.key].version > s.version}
+        late = {s.key for s in made if s.key not in stored or stored[s.key].version != s.version}
         return [
             Summarized() if document.key in late else outcome
             for document, (outcome, _) in zip(documents, pairs, strict=True)

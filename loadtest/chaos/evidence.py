@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from tickertape import topics
 from tickertape.delivery import headers as h
 from tickertape.versions import Version as TheirVersion
 
-AHEAD_SECONDS_MAX = 300  # what a producer's clock may be ahead and is believed
 Origin = tuple[str, int, int]  # topic, partition, offset
 Stamp = tuple[int, int, int, str]  # milliseconds, offset, partition, topic
 Version = tuple[tuple[int, ...], Stamp]  # the producer's number, if any; when it was said
@@ -128,13 +126,11 @@ def _own(record: Any) -> bool:
 
 
 def _by_clocks(records: Sequence[Any]) -> list[Input]:
-    """A topic that producers stamp: a partition's time never goes back, nor is of the future."""
+    """A topic that producers stamp: a partition's time never goes back."""
     clocks: dict[int, int] = defaultdict(int)
-    latest = (time.time() + AHEAD_SECONDS_MAX) * 1000
     found = []
     for record in sorted(records, key=lambda r: (r.partition, r.offset)):
-        said = record.timestamp if record.timestamp <= latest else 0
-        clocks[record.partition] = max(clocks[record.partition], said)
+        clocks[record.partition] = max(clocks[record.partition], record.timestamp)
         found.append(_input(record, clocks[record.partition]))
     return found
 

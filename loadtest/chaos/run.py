@@ -19,7 +19,7 @@ from loadtest.chaos import evidence, faults
 from loadtest.chaos.faults import Fault
 from loadtest.chaos.inject import Injector
 from loadtest.chaos.reconcile import CLASSES, FINISHED, reconcile
-from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, VECTORS, YEAR_2200_MS, Send, steps
+from loadtest.chaos.workload import DOCUMENTS, STATUS, TEXTS, VECTORS, Send, steps
 from loadtest.chaos.world import PARTITIONS, Site
 from testkit import raw_batches
 from tickertape import kafka_admin
@@ -135,7 +135,7 @@ class Sender:
         if record.odd:
             await self._send_odd(record, key)
             return
-        said = YEAR_2200_MS if record.late_ms is None else int(time.time() * 1000) - record.late_ms
+        said = int(time.time() * 1000) - record.late_ms
         future = await self._producer.send(
             self._names[record.topic],
             record.value,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import hypothesis.strategies as st
 import pytest
@@ -165,12 +165,19 @@ def test_a_text_that_was_passed_over_comes_back_when_what_hid_it_is_deleted():
     assert [e.version.numbers for e in editions.shown] == [(4,)]
 
 
-def test_a_record_that_comes_again_is_the_edition_it_was():
-    """Where a partition's clock was lost its time may be another; its place is not."""
+def test_a_place_that_comes_again_with_another_record_is_another_edition():
+    """Its topic was made anew, or its log cut off: what is there now was said later."""
     first, again = Edition(at(10, offset=7)), Edition(at(30, offset=7))
     editions = arrive([Event("a", first.version, first), Event("a", again.version, again)])
-    assert editions.find(again) == first
-    assert editions.shown == [first]
+    assert editions.shown == [again]
+    parts = [Event("a", e.version, replace(e, part=0, parts=1)) for e in (first, again)]
+    assert [e.version for e in arrive(parts).shown] == [again.version]
+
+
+def test_a_count_that_grows_costs_no_more_than_it_has_to():
+    """Vectors told one by one, before their number is known."""
+    editions = arrive([part(n + 1, n, n + 1) for n in range(300)])
+    assert [e.part for e in editions.shown] == list(range(300))
 
 
 def test_little_is_remembered():

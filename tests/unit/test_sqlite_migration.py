@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import numpy as np
 import pytest
 
-from tests.contract.store_kit import TOPIC, delete, key, keyword, numbered, put
+from tests.contract.store_kit import TOPIC, delete, key, keyword, numbered, part, put
 from tickertape.documents import Applied
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore, reindex, schema
@@ -82,6 +83,36 @@ async def test_what_it_remembers_holds(old: apsw.Connection, tmp_path: Path) -> 
         new = [put(id, f"new {id}", at=at(later + 1, 10)) for id in NAMES]
         assert await store.apply(new) == [Applied.APPLIED] * len(new)
         assert len(await keyword(store, "new")) == len(NAMES)
+    finally:
+        await store.stop()
+
+
+async def test_a_document_in_parts_keeps_those_that_do_not_come_again(
+    old: apsw.Connection, tmp_path: Path
+) -> None:
+    row(old, "parts", f"{NOW}.7")
+    (id,) = old.execute("SELECT id FROM documents").fetchone() or ()
+    old.execute("INSERT INTO spaces (model, dimension) VALUES (?, 16)", ("theirs",))
+    old.execute("UPDATE documents SET model = 'theirs', chunk_count = 4")
+    for number in range(4):
+        chunk = (id, number, 1, number.to_bytes(16, "big"), 0, 6, b"\0\0")
+        old.execute(
+            'INSERT INTO chunks (document, ordinal, space, uuid, start, "end", bits)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            chunk,
+        )
+        vector = np.full(16, 0.25, np.float32).tobytes()
+        passage = (old.last_insert_rowid(), vector, f"part {number}")
+        old.execute("INSERT INTO passages VALUES (?, ?, ?)", passage)
+    old.close()
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    await store.start()
+    try:
+        at = Version((), Stamp(NOW + 1, 8, 3, TOPIC))
+        newer = part("parts", 2, 4, "newer", at, "theirs")
+        assert await store.apply([newer]) == [Applied.APPLIED]
+        (found,) = await store.document("parts")
+        assert [c.text for c in found.chunks] == ["part 0", "part 1", "newer", "part 3"]
     finally:
         await store.stop()
 

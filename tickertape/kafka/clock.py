@@ -3,7 +3,7 @@
 Kafka stamps a record with the broker's time where the topic says LogAppendTime; by default
 (CreateTime) with whatever its producer's clock said. What stands later in a partition was said
 later, so a time that falls back counts as the latest one before it; and one that lies in the future
-says nothing: believed, it would make all that comes after it look old.
+counts as the moment when it is read: believed, it would make all that comes after it look old.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class PartitionClock:
     """Times of one partition's records, in order of their offsets.
 
     What is kept beside a committed offset (`at`) makes them come out alike when they are read
-    again.
+    again, but for those of the future.
     """
 
     __slots__ = ("_base", "_read")
@@ -32,7 +32,7 @@ class PartitionClock:
         """Return the time (epoch ms) of the next record."""
         latest = self._read[-1][1] if self._read else self._base
         believed = timestamp_type == LOG_APPEND or timestamp_ms <= now_ms + AHEAD_MS_MAX
-        time = max(latest, timestamp_ms) if believed else latest
+        time = max(latest, timestamp_ms if believed else int(now_ms))
         if time > latest:
             self._read.append((offset, time))
         return time

@@ -32,5 +32,5 @@ class Metadata:
         if not isinstance(found, dict):
             return cls()
         id, clock = found.get("topic"), found.get("clock")
-        known = clock if isinstance(clock, int) and 0 < clock < 2**63 else 0
+        known = clock if type(clock) is int and 0 < clock < 2**63 else 0
         return cls(id if isinstance(id, str) else None, known)

@@ -15,7 +15,6 @@ import numpy as np
 import orjson
 
 from tickertape.documents import Applied, Pass, Touch
-from tickertape.editions import WHOLE
 from tickertape.stores.sqlite import ledger, read
 from tickertape.stores.sqlite.ledger import LedgerEntry
 from tickertape.stores.sqlite.prepare import Prepared
@@ -33,8 +32,8 @@ class OneByOne(Exception):
 def apply(
     db: apsw.Connection, operations: Mapping[int, Operation], space: Space
 ) -> dict[int, Applied]:
-    """Do the operations, of a key each, on whole documents, and with vectors of one size a model;
-    return what became of them, by the same numbers.
+    """Do the operations, of a key each, on documents of one part, and with vectors of one size a
+    model; return what became of them, by the same numbers.
 
     Call it in a savepoint: an error leaves some of it done.
 
@@ -49,16 +48,18 @@ def apply(
     for number, operation in operations.items():
         entry, edition = entries[operation.key], operation.edition
         held = isinstance(operation, Touch) and entry.holds(operation)
+        before = entry.editions.shown
         entry.editions.add(edition, operation.origin.topic)
-        if not entry.editions.shows(edition):
+        after = entry.editions.shown
+        if edition not in after and after == before and entry.id and bool(after) != entry.deleted:
             results[number] = Applied.SUPERSEDED
             passed.append(entry)
-        elif isinstance(operation, Prepared):
+        elif isinstance(operation, Prepared) and after == [edition]:
             puts.append((operation, entry))
-        elif isinstance(operation, Touch) and held:
+        elif held and isinstance(operation, Touch) and after == [edition] and len(before) == 1:
             touches.append((operation, entry))
         else:
-            raise OneByOne("what is stored is not what was seen")
+            raise OneByOne("more than its own row changes, or what is stored is not what was seen")
     _pass(db, passed)
     _touch(db, touches)
     _put(db, puts, space)
@@ -88,12 +89,7 @@ def clear(db: apsw.Connection, documents: Sequence[int], parts: Sequence[int] | 
 
 
 def _pass(db: apsw.Connection, entries: Iterable[LedgerEntry]) -> None:
-    rows: list[Any] = []
-    for entry in entries:
-        shown = [(one.part, one.version) for one in entry.editions.shown]
-        if entry.id is None or shown != [(WHOLE, entry.version)]:
-            raise OneByOne("it changes what is shown")
-        rows.append([entry.id, entry.editions.dumps()])
+    rows = [[entry.id, entry.editions.dumps()] for entry in entries]
     if rows:
         db.execute(
             "UPDATE documents SET editions = j.value ->> 1 FROM json_each(?) j"

@@ -57,7 +57,7 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
         number: operation
         for number, operation in ready.items()
         if isinstance(operation, OfOne)
-        and operation.edition.part == WHOLE
+        and (operation.edition.part == WHOLE or operation.edition.parts == 1)
         and counts[operation.key.id] == 1
     }
     if not _of_one_size(ready.values()):
@@ -142,7 +142,7 @@ def _id_of(operation: Ready) -> str | None:
 
 class _Alone:
     """Operations one by one, in a savepoint each. What is remembered of a document is read once
-    and written once, at the end: one in parts has hundreds of them in a transaction."""
+    and written once, at the end, however many of its parts come in a transaction."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -150,6 +150,8 @@ class _Alone:
 
     def apply(self, operation: Ready) -> Applied | Exception:
         """Do it, or say why it cannot be done."""
+        if isinstance(operation, Delete):
+            self.finish()  # it reads what was written before, which it must not take along
         self._db.execute("SAVEPOINT one")
         result: Applied | Exception
         try:
@@ -187,7 +189,10 @@ class _Alone:
             else:
                 self._put_part(operation, entry)
         elif isinstance(operation, Touch) and entry.holds(operation):
+            gone = _replaced(entry, edition, operation.origin.topic)
             _touch(self._db, operation, entry)
+            if gone and entry.id is not None:
+                entry.chunk_count -= bulk.clear(self._db, [entry.id], gone)
         elif not entry.editions.shows(edition):
             raise TransientError(f"store sqlite: {_key(operation.key)} was changed meanwhile")
         entry.editions.add(edition, operation.origin.topic)
@@ -213,7 +218,6 @@ class _Alone:
 
     def _delete(self, delete: Delete) -> Applied:
         """Remember the delete, and remove what it removes."""
-        self.finish()  # what is read here is what was written
         entries = ledger.of_id(self._db, delete.id)
         ledger.remember(self._db, delete)
         said = Deletes.of(delete.version)
@@ -273,8 +277,8 @@ class _Alone:
             if WHOLE not in gone:
                 entry.chunk_count -= bulk.clear(self._db, [entry.id], gone)
             if WHOLE in gone or not entry.chunk_count:
-                version = entry.editions.deleted.version
-                assert version is not None
+                version = entry.editions.deleted.version or entry.version
+                assert version is not None  # what was shown had one
                 self._clear(entry, key, version, version.stamp.place, None)
         return next(ledger.missing(self._db, entry), None) is not None
 
