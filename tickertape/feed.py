@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import uuid
 import zlib
@@ -38,6 +39,11 @@ _HEAD_BYTES = 1 << 10
 # Texts by themselves, but their tags and commas are not what they say
 PAGES = (".html", ".htm", ".xhtml", ".xml")
 TABLES = (".csv", ".tsv")
+_PAGE = re.compile(  # a browser that saves one puts a comment before it
+    rb"\s{0,99}+(?:<!--(?:[^-]|-(?!->)){0,500}+-->\s{0,99}+){0,3}+"
+    rb"<(?:!doctype html|html|head|body|\?xml)\b",
+    re.IGNORECASE,
+)
 MARKS = (  # the longer first: one begins with the other
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -123,6 +129,14 @@ def entry(line: bytes, where: str, shape: Shape) -> FeedDocument | Skipped:
     except PermanentError as error:
         return Skipped(where, str(error))
     return FeedDocument(id, {shape.id: id, **payload}, where)
+
+
+def given(text: str, id: str | None, shape: Shape) -> FeedDocument | Skipped:
+    """Return the document of a text that was typed; ``id`` None: one made of its content."""
+    if (what := _no_text(text.encode("utf-8", "replace"))) is not None:
+        return Skipped("TEXT", f"{what}: `send` takes texts and JSON")
+    body = {shape.id: id, shape.text or "text": text}
+    return entry(json.dumps(body).encode(), "TEXT", shape)  # a lone surrogate is escaped
 
 
 def content_id(data: bytes) -> str:
@@ -254,8 +268,7 @@ def _no_text(data: bytes) -> str | None:
         return "a PDF"
     if b"\0" in data:
         return "not a text, or one in UTF-16 without its byte order mark"
-    head = data[:_HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return "a web page" if head.startswith((b"<!doctype html", b"<html", b"<?xml")) else None
+    return "a web page" if _PAGE.match(data[:_HEAD_BYTES].removeprefix(codecs.BOM_UTF8)) else None
 
 
 def _lines(

@@ -182,6 +182,8 @@ class TestTexts:
             ("a.csv", b"id,text\n1,a\n", ".csv is none of"),
             ("a.txt", b"\n <!DOCTYPE html><p>Revenue rose.</p>", "a web page"),
             ("a", b"\xef\xbb\xbf<HTML><body>Revenue rose.", "a web page"),
+            ("a.txt", b"<!-- saved from url=(9)a -->\r\n<!DOCTYPE html><p>Revenue.", "a web page"),
+            ("a.md", b"<head><title>Results</title></head>Revenue rose.", "a web page"),
             ("a.jsonl.gz", None, "cannot be read"),
             ("missing.txt", ..., "cannot be read: No such file"),
         ],

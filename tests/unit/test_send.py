@@ -11,7 +11,7 @@ from testkit.broker import free_port
 from tickertape.broker import EmbeddedBroker
 from tickertape.cli import batches, dlq, read, send, topics
 from tickertape.cli.send import _entries, _where
-from tickertape.feed import Shape, content_id
+from tickertape.feed import FeedDocument, Shape, content_id
 from tickertape.settings import Settings
 
 SETTINGS = Settings(brokers="127.0.0.1:1", topic_financial_documents="filings")
@@ -111,6 +111,38 @@ def test_nothing_to_send_leaves_no_batch_and_needs_no_broker(tmp_path):
     said = CliRunner().invoke(command, paths)
     assert "nothing was sent, and there is no batch" in said.stdout
     assert "passed over 1 of other kinds" in said.stdout
+
+
+def test_bytes_of_a_terminal_that_are_no_utf8_are_sent():
+    (found,) = _entries(Shape(), "5 \udc80 net", (), None, None)
+    assert isinstance(found, FeedDocument)
+
+
+def test_a_page_that_is_typed_is_not_sent():
+    (command,) = send.commands(lambda: SETTINGS)
+    result = CliRunner().invoke(command, ["<html><body><p>Revenue rose.</p></body></html>"])
+    assert result.exit_code == 1
+    assert "TEXT: a web page" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dlq", "replay"],
+        ["dlq", "replay", "--limit", "3"],
+        ["dlq", "replay", "--all", "--set", "text"],
+        ["dlq", "replay", "--topic", "nope"],
+        ["dlq", "purge", "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_starts_no_broker(tmp_path, monkeypatch, arguments):
+    monkeypatch.setattr(EmbeddedBroker, "start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(EmbeddedBroker, "join", lambda *_: pytest.fail("started"))
+    settings = Settings(brokers=None, data_dir=tmp_path, broker_port=free_port())
+    (command,) = dlq.commands(lambda: settings)
+    result = CliRunner().invoke(command, arguments[1:])
+    assert result.exit_code == 2, result.output
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,11 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         """
         if in_editor and (len(ids) != 1 or fields):
             raise click.UsageError("--edit takes one ID, and no --set")
-        with _box(load_settings, changes=not dry_run) as (settings, box):
-            wanted = chosen(settings, ids=ids, **options)
-            change = _edit(box, ids[0]) if in_editor else _setting(fields)
+        with one_line():  # wrong usage is said before a broker is started for it
+            settings = load_settings()
+            wanted, change = chosen(settings, ids=ids, **options), _setting(fields)
+        with _box(lambda: settings, changes=not dry_run) as (_, box):
+            change = _edit(box, ids[0]) if in_editor else change
             plan = Plan(dry_run, limit, rate, change)
             totals = _replay(settings, wanted, plan, as_json)
         if as_json:
@@ -153,8 +155,10 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         """
         if not (yes or dry_run):
             raise click.UsageError("--yes purges them; --dry-run says how many they are")
-        with _box(load_settings, changes=not dry_run) as (settings, _):
+        with one_line():
+            settings = load_settings()
             wanted = chosen(settings, ids=ids, **options)
+        with _box(lambda: settings, changes=not dry_run):
 
             async def run() -> Any:
                 async with _sender(settings, idle=dry_run) as box:

@@ -149,8 +149,7 @@ def _entries(
     elif text.lstrip().startswith("{"):
         yield feed.entry(text.encode("utf-8", "replace"), "TEXT", shape)
     else:
-        body = {shape.id: key, shape.text or "text": text}
-        yield feed.entry(json.dumps(body).encode(), "TEXT", shape)
+        yield feed.given(text, key, shape)
 
 
 def _object(plan: Plan, sent: Sent) -> dict[str, Any]:
