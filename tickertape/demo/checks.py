@@ -14,7 +14,11 @@ from tickertape.grounding import unsupported
 
 SHOWN = 3
 PASSAGES_ASKED = 12  # one of each kind of document
-COSINE_MIN = 0.98  # int8 rounds by what else is in a batch
+# int8 rounds by what else is in a batch: a text alone and among others have had a cosine of .973.
+# Calls of many companies have passages that are nearly the same: the one asked for is among the best.
+COSINE_MIN = 0.95
+ROUNDING = 0.03
+PASSAGES_FOUND = 12
 Check = tuple[str, str]  # name, what is wrong ("" for nothing)
 
 EXPLAINED = {
@@ -124,12 +128,10 @@ async def _passages(corpus: Corpus, http: httpx.AsyncClient) -> list[str]:
     for document in corpus.documents[:PASSAGES_ASKED]:
         stored = (await http.get(f"/documents/{document['id']}")).json()["documents"][0]
         passage = stored["chunks"][-1]
-        body = {"query": passage["text"], "k": 1, "mode": "dense"}
-        reply = await http.post("/search", json=body)
-        for hit in reply.json().get("results", []):
-            found = (hit["id"], hit["chunk"]) == (document["id"], passage["chunk"])
-            if found and hit["score"] > COSINE_MIN:
-                break
-        else:
-            wrong.append(f"{passage['id']} of {document['id']}: got {reply.text[:200]}")
+        body = {"query": passage["text"], "k": PASSAGES_FOUND, "mode": "dense"}
+        hits = (await http.post("/search", json=body)).json().get("results", [])
+        scores = {(hit["id"], hit["chunk"]): hit["score"] for hit in hits}
+        own = scores.get((document["id"], passage["chunk"]), 0.0)
+        if own < COSINE_MIN or max(scores.values()) - own > ROUNDING:
+            wrong.append(f"{passage['id']} of {document['id']}: {own:.3f} for it, got {scores}")
     return wrong
