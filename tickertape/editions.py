@@ -3,8 +3,8 @@
 An `Edition` is an event that says what a document is, whole or (vectors made elsewhere) one part
 of it. It is shown unless a delete removed it, or an edition that is not removed replaces it:
 
-- a delete removes what was said before it: in the collection that it names, or in all that its
-  topic ever wrote. Where both have a producer's own number, the delete's must be greater;
+- a delete removes what was said before it, by whomever: in the collection that it names, or in all
+  that its topic ever wrote to. Where both have a producer's own number, the greater number decides;
 - an edition replaces an older one (`Version`) of the same part, of another model, of a part beyond
   its own count, and a whole text anything that is older.
 

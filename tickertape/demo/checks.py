@@ -15,7 +15,8 @@ from tickertape.grounding import unsupported
 SHOWN = 3
 PASSAGES_ASKED = 12  # one of each kind of document
 # int8 rounds by what else is in a batch: a text alone and among others have had a cosine of .973.
-# Calls of many companies have passages that are nearly the same: the one asked for is among the best.
+# Calls of many companies have passages that are nearly the same: the one asked for is among the
+# best.
 COSINE_MIN = 0.95
 ROUNDING = 0.03
 PASSAGES_FOUND = 12
