@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import multiprocessing
 import pkgutil
 import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,8 @@ SMALL = 1_500
 LARGE = 1_000_000
 WORST = 2  # of the strings of a pattern, that are tried large
 LIMIT_SECONDS = 15.0
+
+processes = multiprocessing.get_context("spawn")
 
 _parser = re._parser  # type: ignore[attr-defined]  # the standard library's own reader of patterns
 
@@ -262,6 +265,18 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End the process when the block has had so much of the processor's time."""
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+Limit = Callable[[float], AbstractContextManager[None]]
+
+
 def everywhere(pattern: re.Pattern) -> Callable[[str | bytes], None]:
     """Return the search of a whole text: at least the work of any use of it."""
 
@@ -272,25 +287,27 @@ def everywhere(pattern: re.Pattern) -> Callable[[str | bytes], None]:
     return search
 
 
-def slow(pattern: re.Pattern, seconds: float = LIMIT_SECONDS) -> str | None:
+def slow(pattern: re.Pattern, seconds: float = LIMIT_SECONDS, limit: Limit = limited) -> str | None:
     """Return what makes the pattern slow; None where nothing does."""
     search = everywhere(pattern)
     costs = []
     for index, text in enumerate(attacks(pattern, SMALL)):
         started = time.thread_time()
-        if not _through(search, text, seconds):
+        if not _through(search, text, limit(seconds)):
             return f"{len(text)} characters of {text[:60]!r}"
         costs.append((time.thread_time() - started, index))
     for _, index in sorted(costs)[-WORST:]:
         text = next(islice(attacks(pattern, LARGE), index, None))
-        if not _through(search, text, seconds):
+        if not _through(search, text, limit(seconds)):
             return f"a megabyte of {text[:60]!r}"
     return None
 
 
-def _through(work: Callable[[str | bytes], None], text: str | bytes, seconds: float) -> bool:
+def _through(
+    work: Callable[[str | bytes], None], text: str | bytes, limit: AbstractContextManager[None]
+) -> bool:
     try:
-        with limited(seconds):
+        with limit:
             work(text)
     except TooSlow:
         return False
@@ -318,7 +335,16 @@ def test_the_one_that_is_made_of_a_tokenizers_tokens() -> None:
     ],
 )
 def test_what_is_slow_is_seen(pattern: str | bytes) -> None:
-    assert slow(re.compile(pattern), seconds=0.5) is not None
+    """In a process that its timer ends: Python has crashed where a handler raised in a match."""
+    child = processes.Process(target=try_until_killed, args=(pattern, 0.5))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGVTALRM
+
+
+def try_until_killed(pattern: str | bytes, seconds: float) -> None:
+    """Be ended by the timer where the pattern is slow; come to an end where it is not."""
+    slow(re.compile(pattern), seconds, ended_after)
 
 
 def test_every_place_is_seen() -> None:
