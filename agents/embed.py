@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from agents.items import STATES, batch_of, id_of, recalled, routes_of, tombstone
+from agents.items import STATES, batch_of, recalled, routes_of, tombstone
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
 from tickertape import flows
@@ -20,7 +20,7 @@ from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
 from tickertape.flows import Flow
-from tickertape.pipeline import Item, Removal, Result
+from tickertape.pipeline import Item, Removal, Result, id_of
 from tickertape.services import Services
 from tickertape.settings import Settings
 

@@ -48,13 +48,6 @@ def batch_of(item: Item) -> str | None:
     return item.batch_id if isinstance(item, Document | Removal) else item.document.batch_id
 
 
-def id_of(item: Item) -> str:
-    """Return the document id of an item."""
-    if isinstance(item, Removal):
-        return item.id
-    return (item if isinstance(item, Document) else item.document).key.id
-
-
 async def recalled(settings: Settings, result: Result) -> list[Outgoing]:
     """Return the records, read again, whose texts are shown now and were not kept: each goes once
     more through its flow, under the version that it had.

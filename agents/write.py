@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.items import STATES, batch_of, id_of, recalled, routes_of, tombstone
+from agents.items import STATES, batch_of, recalled, routes_of, tombstone
 from models import Embedding, VectorUpdate
 from models.base import text_entry
 from tickertape import flows
@@ -18,7 +18,7 @@ from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey
 from tickertape.errors import InvalidRecord
 from tickertape.flows import Flow
-from tickertape.pipeline import Embedded, Item, Removal
+from tickertape.pipeline import Embedded, Item, Removal, id_of
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.spaces import space_of, unnamed

@@ -133,17 +133,14 @@ class Editions:
 
     def add(self, edition: Edition, topic: str) -> None:
         """An event of this topic said what the document is."""
-        if topic not in self.topics:
-            self.topics.add(topic)
-            if topic in self.deletes:
-                self._prune()
-        mine = self._kept.get(edition.part, [])
+        waits = self.waits_for(topic)
+        self.topics.add(topic)
+        if waits:
+            self._prune()
         if self.find(edition) is not None or self._removes(edition):
             return
-        self._kept[edition.part] = [*mine, edition]
         top = self._tops.get(edition.kind)
-        if top is None or top.version < edition.version:
-            self._tops[edition.kind] = edition
+        self._take(edition)
         one_model = len({one.model for one in self._tops.values()}) == 1
         alone = edition.part != WHOLE and (top is not None or (one_model and self._fits(edition)))
         if not alone:
@@ -155,7 +152,7 @@ class Editions:
     def delete(self, topic: str, deletes: Deletes) -> None:
         """The topic deleted the id."""
         self.deletes = {**self.deletes, topic: self.deletes.get(topic, Deletes()) | deletes}
-        if topic in self._deleters:
+        if topic == ANY or topic in self.topics:
             self._prune()
 
     def find(self, edition: Edition) -> Edition | None:
@@ -170,7 +167,7 @@ class Editions:
 
     def would_show(self, edition: Edition, topic: str) -> bool:
         """Whether it were shown if it was added."""
-        if topic not in self.topics and topic in self.deletes:
+        if self.waits_for(topic):
             with_it = self.copy()
             with_it.add(edition, topic)
             return with_it.shows(edition)
@@ -179,6 +176,10 @@ class Editions:
     def outdates(self, edition: Edition) -> bool:
         """Whether something newer is shown, or deleted it."""
         return self._removes(edition) or not self._shown(edition)
+
+    def waits_for(self, topic: str) -> bool:
+        """Whether the topic has deleted the id and never written it: that holds once it does."""
+        return topic in self.deletes and topic not in self.topics
 
     def concerns_no_other(self, edition: Edition, topic: str) -> bool:
         """Whether it decides of its own part alone: one more of the newest model, in a document
@@ -198,17 +199,14 @@ class Editions:
     def deleted(self) -> Deletes:
         """The deletes that hold for the document."""
         found = Deletes()
-        for topic in self._deleters & self.deletes.keys():
-            found |= self.deletes[topic]
+        for topic, said in self.deletes.items():
+            if topic == ANY or topic in self.topics:
+                found |= said
         return found
 
     def deleted_by(self, topic: str) -> Deletes:
         """The deletes that would hold if the topic had written the document."""
         return self.deleted | self.deletes.get(topic, Deletes())
-
-    @property
-    def _deleters(self) -> set[str]:
-        return self.topics | {ANY}
 
     def dumps(self) -> str:
         """Return it as text, less the deletes."""
@@ -233,7 +231,9 @@ class Editions:
         ]
         written = {topic for topic, did in zip(topics, wrote, strict=True) if did}
         found = cls(written, deletes)
-        found._keep(e for e in editions if not found._removes(e))
+        found._keep(editions)
+        if deletes:
+            found._prune()
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -244,11 +244,7 @@ class Editions:
         )
 
     def _removes(self, edition: Edition) -> bool:
-        return any(
-            said.removes(edition.version)
-            for topic, said in self.deletes.items()
-            if topic == ANY or topic in self.topics
-        )
+        return self.deleted.removes(edition.version)
 
     def _shown(self, edition: Edition) -> bool:
         others = (*self._tops.values(), *self._kept.get(edition.part, ()))
@@ -259,7 +255,8 @@ class Editions:
         return edition.part != WHOLE and edition.parts > max(self._kept, default=WHOLE)
 
     def _prune(self) -> None:
-        self._keep([e for e in self._all() if not self._removes(e)])
+        deleted = self.deleted
+        self._keep([e for e in self._all() if not deleted.removes(e.version)])
 
     def _forget(self, candidates: Iterable[Edition]) -> None:
         """Forget those of them that can never be shown again, nor keep another from it."""
@@ -281,10 +278,13 @@ class Editions:
     def _keep(self, editions: Iterable[Edition]) -> None:
         self._kept, self._tops = {}, {}
         for edition in editions:
-            self._kept.setdefault(edition.part, []).append(edition)
-            top = self._tops.get(edition.kind)
-            if top is None or top.version < edition.version:
-                self._tops[edition.kind] = edition
+            self._take(edition)
+
+    def _take(self, edition: Edition) -> None:
+        self._kept.setdefault(edition.part, []).append(edition)
+        top = self._tops.get(edition.kind)
+        if top is None or top.version < edition.version:
+            self._tops[edition.kind] = edition
 
     def _all(self) -> Iterator[Edition]:
         for part in self._kept.values():

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tickertape import chunking, metrics
 from tickertape.documents import (
@@ -79,6 +79,13 @@ class Removal:
 Item = Document | Embedded | Removal
 
 
+def id_of(item: Item) -> str:
+    """Return the document id of an item."""
+    if isinstance(item, Removal):
+        return item.id
+    return (item.document if isinstance(item, Embedded) else item).key.id
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a document. ``chunks`` are there after WRITE and REDELIVERED.
@@ -123,7 +130,11 @@ class Pipeline:
         }
         keys = list({document.key for document in documents.values()})
         heads = await asyncio.gather(*(store.heads(keys) for store in self._stores))
-        editions = {index: _edition(items[index], each) for index, each in documents.items()}
+        editions = {
+            index: _edition(item)
+            for index, item in enumerate(items)
+            if not isinstance(item, Removal)
+        }
         verdicts = {
             index: [
                 _judge(document, editions[index], hashes[index], known.get(document.key))
@@ -143,7 +154,7 @@ class Pipeline:
                 index
                 for index, document in documents.items()
                 if (head := known.get(document.key)) is not None
-                and document.origin.topic in head.editions.deletes.keys() - head.editions.topics
+                and head.editions.waits_for(document.origin.topic)
             }
             for known in heads
         ]
@@ -172,7 +183,7 @@ class Pipeline:
                 elif result is not Applied.APPLIED:
                     late.add(index)
                 if result is Applied.UNCOVERED or index in deleters[number]:
-                    missing = await store.missing(_id_of(items[index]))
+                    missing = await store.missing(id_of(items[index]))
                     uncovered.setdefault(index, set()).update(missing)
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
@@ -287,15 +298,8 @@ def _placed(chunks: Sequence[chunking.Chunk], reading: Reading) -> Sequence[chun
     ]
 
 
-def _edition(item: Item, document: Document) -> Edition:
-    edition = item.edition if isinstance(item, Embedded) else Edition(document.version)
-    return replace(edition, version=document.version)
-
-
-def _id_of(item: Item) -> str:
-    if isinstance(item, Removal):
-        return item.id
-    return (item.document if isinstance(item, Embedded) else item).key.id
+def _edition(item: Document | Embedded) -> Edition:
+    return item.edition if isinstance(item, Embedded) else Edition(item.version)
 
 
 def _judge(document: Document, edition: Edition, hash: str, head: Head | None) -> Verdict:
