@@ -49,11 +49,6 @@ class Broker:
         """kill -9; `start` brings it back."""
         self.embedded.kill()
 
-    def restart(self) -> None:
-        """A clean stop and start."""
-        self.stop()
-        self.start()
-
 
 def unique(prefix: str = "test") -> str:
     """Return a name for a topic, group or app that no other test has."""

@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 
 from tickertape.embed.base import Tokens
 from tickertape.lines import BREAK, line_ends
+from tickertape.text import bare
 
 Span = tuple[int, int]  # start and end, in characters of the text
 
@@ -120,7 +121,7 @@ def chunk(text: str, tokens: Tokens, limit: int, overlap: int = 0) -> list[Chunk
     if limit < 1:
         raise ValueError(f"limit: expected a positive number of tokens, got {limit}")
     if len(tokens.ids) <= limit:  # most texts: no sentence need be known
-        start, end = _strip(text, 0, len(text))
+        start, end = bare(text, 0, len(text))
         return [] if not text or text.isspace() else [Chunk(start, end, tokens.ids)]
     return _chunks(text, tokens, limit, overlap)
 
@@ -177,9 +178,9 @@ def _pieces(
         cut = _word_start(text, tokens, token, token + limit)
         next_start = min(max(tokens.offsets[cut][0], start), unit.end)
         end = min(max(next_start, ends[cut - 1]), unit.end)
-        yield _Unit(*_strip(text, start, end), token, cut)
+        yield _Unit(*bare(text, start, end), token, cut)
         start, token = next_start, cut
-    yield _Unit(*_strip(text, start, unit.end), token, unit.token_end)
+    yield _Unit(*bare(text, start, unit.end), token, unit.token_end)
 
 
 def _word_start(text: str, tokens: Tokens, first: int, last: int) -> int:
@@ -220,16 +221,6 @@ def _word_ends(before: str, word: str, *, opening: bool) -> bool:
 
 
 def _append(spans: list[Span], text: str, start: int, end: int) -> None:
-    start, end = _strip(text, start, end)
+    start, end = bare(text, start, end)
     if not text[start:end].isspace() and start < end:
         spans.append((start, end))
-
-
-def _strip(text: str, start: int, end: int) -> Span:
-    """Take the spaces off both ends, unless there is nothing else."""
-    piece = text[start:end]
-    bare = piece.strip()
-    if not bare:
-        return start, end
-    begin = start + len(piece) - len(piece.lstrip())
-    return begin, begin + len(bare)

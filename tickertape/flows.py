@@ -55,56 +55,49 @@ class Flow:
         return name
 
 
+def _of_documents(
+    name: str,
+    setting: str,
+    partitions: int,
+    key: str,
+    purpose: str,
+    *,
+    id_field: str = "id",
+    stages: tuple[str, ...] = (STORE,),
+) -> Flow:
+    """Return a flow whose records are documents that users produce, to be stored."""
+    return Flow(
+        *(name, setting, partitions, key, purpose),
+        replay=Replay.REKEYED,
+        id_field=id_field,
+        stage=STORE,
+        stages=stages,
+        retries=True,
+        deletable=True,
+    )
+
+
 INGESTION = Flow(
     *("ingestion", "data_ingestion", 12, "source id", "a request to ingest a source"),
     replay=Replay.RETRY,
     retries=True,
 )
-TEXT = Flow(
-    *("text", "text_messages", 8, "id", "a text to embed"),
-    replay=Replay.REKEYED,
-    id_field="id",
-    stage=STORE,
-    stages=(STORE,),
-    retries=True,
-    deletable=True,
-)
-DOCUMENTS = Flow(
+TEXT = _of_documents("text", "text_messages", 8, "id", "a text to embed")
+DOCUMENTS = _of_documents(
     *("documents", "financial_documents", 8, "id", "a document to embed and summarise"),
-    replay=Replay.REKEYED,
-    id_field="id",
-    stage=STORE,
     stages=(STORE, SUMMARY),
-    retries=True,
-    deletable=True,
 )
-REQUESTS = Flow(
+REQUESTS = _of_documents(
     *("requests", "embedding_requests", 8, "document_id", "a piece of an ingested source to embed"),
-    replay=Replay.REKEYED,
     id_field="document_id",
-    stage=STORE,
-    stages=(STORE,),
-    retries=True,
-    deletable=True,
 )
-VECTORS = Flow(
+VECTORS = _of_documents(
     *("vectors", "embeddings", 8, "document id", "a vector, ours or another embedder's"),
-    replay=Replay.REKEYED,
-    id_field="id",
-    stage=STORE,
-    stages=(STORE,),
-    retries=True,
-    deletable=True,
 )
-UPDATES = Flow(
+UPDATES = _of_documents(
     *("updates", "vector_updates", 4, "document_id"),
     "insert, update, delete with a vector made elsewhere",
-    replay=Replay.REKEYED,
     id_field="document_id",
-    stage=STORE,
-    stages=(STORE,),
-    retries=True,
-    deletable=True,
 )
 SUMMARIES = Flow(
     *("summaries", "summary_requests", 8, "id", "internal: documents to summarise"),

@@ -129,7 +129,7 @@ class Reading:
                 # What follows the span belongs to it, up to the next character that is seen.
                 finish = self.start(end + _blanks(self.text, end))
             finish = max(finish, self.end(end))
-            found.append(_bare(given, begin, finish))
+            found.append(bare(given, begin, finish))
         return found
 
     @property
@@ -255,10 +255,11 @@ def _blanks(text: str, at: int) -> int:
     return end - at
 
 
-def _bare(text: str, start: int, end: int) -> Span:
+def bare(text: str, start: int, end: int) -> Span:
+    """Return the span less the spaces at both ends, unless it holds nothing else."""
     piece = text[start:end]
-    bare = piece.strip()
-    if not bare:
+    kept = piece.strip()
+    if not kept:
         return start, end
     begin = start + len(piece) - len(piece.lstrip())
-    return begin, begin + len(bare)
+    return begin, begin + len(kept)

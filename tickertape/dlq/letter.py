@@ -33,12 +33,10 @@ class Place:
         Raises:
             InvalidRecord: not topic/partition/offset.
         """
-        topic, _, rest = text.strip().partition("/")
-        partition, _, offset = rest.partition("/")
-        numbers = (partition, offset)
-        if topic and all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
-            return cls(topic, int(partition), int(offset))
-        raise InvalidRecord("id", "TOPIC/PARTITION/OFFSET", text)
+        found = Origin.parse(text.strip())
+        if found is None:
+            raise InvalidRecord("id", "TOPIC/PARTITION/OFFSET", text)
+        return cls(found.topic, found.partition, found.offset)
 
 
 @dataclass(frozen=True, slots=True)

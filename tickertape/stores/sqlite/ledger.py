@@ -75,9 +75,13 @@ def rows(db: apsw.Connection, columns: str, keys: Sequence[DocumentKey]) -> Iter
         )
     except (apsw.SQLError, TypeError):
         sql = f"SELECT {columns} FROM documents WHERE collection = ? AND key = ?"
-        bound = [(values.bind(key.collection), values.bind(key.id)) for key in keys]
-        return list(db.executemany(sql, bound))
+        return list(db.executemany(sql, map(bound, keys)))
     return found
+
+
+def bound(key: DocumentKey) -> tuple[str | bytes | None, str | bytes | None]:
+    """Return the key as it is bound to a statement: collection and id."""
+    return values.bind(key.collection), values.bind(key.id)
 
 
 def deletes_of(db: apsw.Connection, ids: Iterable[str]) -> IdDeletes:

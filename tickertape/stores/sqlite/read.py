@@ -16,6 +16,7 @@ from tickertape.documents import DocumentKey, Head, StoredChunk, StoredSummary
 from tickertape.editions import Deletes, Editions
 from tickertape.stores.base import Counts, StoredDocument
 from tickertape.stores.sqlite import ledger, values
+from tickertape.stores.sqlite.ledger import bound
 from tickertape.stores.sqlite.signbits import Ids
 from tickertape.versions import Origin, Version, read_version
 
@@ -130,7 +131,7 @@ def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[Document
             content_hash=content_hash,
             result=values.load(result),
         )
-        for collection, id, version, content_hash, result in db.executemany(sql, map(_key, keys))
+        for collection, id, version, content_hash, result in db.executemany(sql, map(bound, keys))
     ]
     return {summary.key: summary for summary in found}
 
@@ -169,7 +170,3 @@ def _head(row: Sequence[Any], deletes: ledger.IdDeletes) -> Head:
         updated_at=row[12],
         editions=ledger.editions(row[13], row[3], origin, ledger.of(deletes, key)),
     )
-
-
-def _key(key: DocumentKey) -> tuple[str | bytes | None, str | bytes | None]:
-    return values.bind(key.collection), values.bind(key.id)

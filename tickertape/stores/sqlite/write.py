@@ -22,7 +22,7 @@ from tickertape.documents import (
 from tickertape.editions import ANY, WHOLE, Deletes, Edition
 from tickertape.errors import InvalidRecord, PermanentError, TransientError
 from tickertape.stores.sqlite import bulk, ledger, values
-from tickertape.stores.sqlite.ledger import LedgerEntry
+from tickertape.stores.sqlite.ledger import LedgerEntry, bound
 from tickertape.stores.sqlite.prepare import Prepared, prepare
 from tickertape.stores.sqlite.schema import transaction
 from tickertape.stores.sqlite.signbits import pack
@@ -104,7 +104,7 @@ def save_summaries(db: apsw.Connection, summaries: Iterable[StoredSummary]) -> N
     with transaction(db):
         entries = ledger.entries(db, [summary.key for summary, _ in rows])
         for summary, result in rows:
-            key = _key(summary.key)
+            key = bound(summary.key)
             there = db.execute(
                 "SELECT version FROM summaries WHERE collection = ? AND key = ?", key
             ).get
@@ -194,7 +194,7 @@ class _Alone:
             if gone and entry.id is not None:
                 entry.chunk_count -= bulk.clear(self._db, [entry.id], gone)
         elif not entry.editions.shows(edition):
-            raise TransientError(f"store sqlite: {_key(operation.key)} was changed meanwhile")
+            raise TransientError(f"store sqlite: {bound(operation.key)} was changed meanwhile")
         entry.editions.add(edition, operation.origin.topic)
         return Applied.APPLIED
 
@@ -294,7 +294,7 @@ class _Alone:
         entry.id = _write_head(self._db, entry, key, version, origin, batch_id=batch)
         entry.version, entry.content_hash, entry.chunk_count = version, "", 0
         entry.deleted = True
-        self._db.execute("DELETE FROM summaries WHERE collection = ? AND key = ?", _key(key))
+        self._db.execute("DELETE FROM summaries WHERE collection = ? AND key = ?", bound(key))
 
 
 def _shown(entry: LedgerEntry) -> dict[int, Edition]:
@@ -375,7 +375,7 @@ def _write_head(
             " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '') RETURNING id",
             (
                 entry.id,
-                *_key(key),
+                *bound(key),
                 str(version),
                 str(version),
                 put.content_hash if put else "",
@@ -445,10 +445,6 @@ def _space(db: apsw.Connection, model: str, dimension: int) -> int:
         db.execute("DELETE FROM spaces WHERE id = ?", (found[0],))
     db.execute("INSERT INTO spaces (model, dimension) VALUES (?, ?)", (name, dimension))
     return db.last_insert_rowid()
-
-
-def _key(key: DocumentKey) -> tuple[str | bytes | None, str | bytes | None]:
-    return values.bind(key.collection), values.bind(key.id)
 
 
 def _permanent(error: Exception) -> PermanentError:
