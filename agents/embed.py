@@ -12,15 +12,15 @@ from agents.items import STATES, batch_of, recalled, routes_of, tombstone
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
 from tickertape import flows
+from tickertape import headers as h
 from tickertape.decode import Limits
-from tickertape.delivery import headers as h
 from tickertape.delivery.copies import carried
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
 from tickertape.flows import Flow
 from tickertape.pipeline import Item, Removal, Result, id_of
+from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 

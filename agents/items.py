@@ -8,7 +8,6 @@ from aiokafka.errors import KafkaError
 from tickertape.decode import key_text
 from tickertape.delivery import copies
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.spec import TopicRoute
 from tickertape.documents import Document
@@ -16,6 +15,7 @@ from tickertape.errors import OutageError
 from tickertape.flows import FLOWS, Flow
 from tickertape.kafka.recall import recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
 
 log = structlog.get_logger("tickertape.items")

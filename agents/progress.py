@@ -17,10 +17,10 @@ from tickertape.decode import Limits, parse
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
 from tickertape.delivery.progress import Delta, Forget
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec
 from tickertape.errors import InvalidRecord, OutageError
 from tickertape.flows import DECLARATIONS, PROGRESS
+from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from agents.items import routes_of
 from models import LlmResult, SummaryRequest
+from tickertape import headers as h
 from tickertape.decode import Limits
-from tickertape.delivery import headers as h
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
 from tickertape.flows import SUMMARIES
+from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.summaries import Summaries, Summarized

@@ -13,12 +13,12 @@ from models.base import text_entry
 from tickertape import flows
 from tickertape.decode import Limits
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
-from tickertape.delivery.record import Record
 from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey
 from tickertape.errors import InvalidRecord
 from tickertape.flows import Flow
 from tickertape.pipeline import Embedded, Item, Removal, id_of
+from tickertape.record import Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.spaces import space_of, unnamed

@@ -16,7 +16,7 @@ from loadtest import usage
 from loadtest.corpus import Text
 from loadtest.processes import BATCH_BYTES, Bench
 from testkit.system import Worker
-from tickertape.delivery.record import Outgoing
+from tickertape.record import Outgoing
 
 POLL_SECONDS = 0.1
 WAIT_SECONDS_MAX = 900.0

@@ -30,7 +30,7 @@ from loadtest.chaos.world import Double
 from loadtest.processes import Bench, Report, say
 from loadtest.tiny_model import tiny_model
 from testkit.system import WAIT_SECONDS_MAX, Worker, until
-from tickertape.delivery.record import Outgoing
+from tickertape.record import Outgoing
 
 RATIO_MIN = 0.9
 LOAD_PART = 0.2

@@ -25,7 +25,7 @@ from testkit.broker import Broker
 from testkit.models import ensure_model, models_dir
 from testkit.system import System, Worker
 from tickertape import kafka_admin
-from tickertape.delivery.record import Outgoing
+from tickertape.record import Outgoing
 from tickertape.topics import RECORD_BYTES_MAX
 
 Report = dict[str, Any]

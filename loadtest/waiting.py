@@ -28,8 +28,8 @@ from testkit.broker import Broker
 from testkit.system import Worker, until
 from tickertape import topics
 from tickertape.delivery import copies
-from tickertape.delivery.record import Record
 from tickertape.errors import TransientError
+from tickertape.record import Record
 
 GROWTH_MB_MAX = 50.0
 CPU_SECONDS_MAX = 6.0  # a minute, over the empty topics': a tenth of a core would be a busy loop

@@ -7,8 +7,8 @@ from typing import Any, Self
 import faust
 
 from tickertape.decode import explicit_version, forced
-from tickertape.delivery.record import Record
 from tickertape.documents import Document, DocumentKey
+from tickertape.record import Record
 
 
 class Model(faust.Record, abstract=True, serializer=None, include_metadata=False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from models.base import Model
 from tickertape import encode, values
 from tickertape.decode import Fields, Limits, key_text
-from tickertape.delivery.record import Record
 from tickertape.errors import InvalidRecord
+from tickertape.record import Record
 
 STATUSES = ("queued", "processing", "completed", "failed")
 

@@ -7,10 +7,10 @@ from typing import Any
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits
-from tickertape.delivery.record import Record
 from tickertape.encode import iso, to_json
 from tickertape.errors import InvalidRecord
 from tickertape.mask import mask
+from tickertape.record import Record
 
 
 class DataIngestion(Model):

@@ -7,10 +7,10 @@ from typing import Any
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
-from tickertape.delivery.record import Record
 from tickertape.documents import Document, DocumentKey, StoredChunk
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
+from tickertape.record import Record
 from tickertape.versions import Version
 
 COLLECTION = "embeddings"  # where foreign vectors without a table_name go

@@ -6,9 +6,9 @@ from typing import Any
 
 from models.base import Model, document
 from tickertape.decode import Fields, Limits
-from tickertape.delivery.record import Record
 from tickertape.documents import Document
 from tickertape.encode import iso_day, to_json
+from tickertape.record import Record
 
 COLLECTION = "financial_documents"  # where documents without a table_name go
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits
-from tickertape.delivery.record import Record
 from tickertape.encode import to_json
+from tickertape.record import Record
 
 
 class LlmResult(Model):

@@ -7,10 +7,10 @@ from typing import Any
 from models.base import Model
 from tickertape import values
 from tickertape.decode import Fields, Limits, forced
-from tickertape.delivery.record import Record
 from tickertape.documents import Document, DocumentKey
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord
+from tickertape.record import Record
 from tickertape.versions import Origin, read_version
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from models.base import Model, document
 from tickertape.decode import Fields, Limits
-from tickertape.delivery.record import Record
 from tickertape.documents import Document
 from tickertape.encode import to_json
+from tickertape.record import Record
 
 COLLECTION = "text_messages"  # where documents without a table_name go
 

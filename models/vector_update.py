@@ -7,9 +7,9 @@ from typing import Any
 from models.base import Model, document, text_entry
 from tickertape import values
 from tickertape.decode import Fields, Limits
-from tickertape.delivery.record import Record
 from tickertape.documents import Document
 from tickertape.encode import iso, to_json
+from tickertape.record import Record
 
 COLLECTION = "vector_updates"  # where documents without a table_name go
 OPERATIONS = ("insert", "update", "delete")

@@ -15,9 +15,9 @@ from faust.serializers.codecs import dumps
 
 from tables.fold import fold
 from tickertape import encode
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 from tickertape.delivery.progress import Delta
-from tickertape.delivery.record import Outgoing
+from tickertape.record import Outgoing
 
 NAME = "batches"
 

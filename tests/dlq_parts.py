@@ -10,16 +10,16 @@ from typing import Any
 from agents.progress import read_delta
 from tables.fold import fold
 from tests.web_parts import MemoryBatches, MemoryLetters, MemoryPublisher
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
 from tickertape.delivery.copies import dead
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import DeadLetters, Selection
 from tickertape.dlq.letter import Letter, Place
 from tickertape.dlq.replay import Plan, Totals
 from tickertape.errors import (
     InvalidRecord,
 )
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
 
 SETTINGS = Settings(_env_file=None, data_dir=Path("/nowhere"), replays_max=3)

@@ -21,10 +21,10 @@ from tickertape import settings as settings_module
 from tickertape.cli import dlq
 from tickertape.delivery.copies import dead
 from tickertape.delivery.publisher import KafkaPublisher
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import DeadLetters
 from tickertape.dlq.letter import Letter
 from tickertape.errors import InvalidRecord
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
 
 ROOT = Path(__file__).parents[1]

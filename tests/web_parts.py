@@ -21,7 +21,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from tickertape import topics
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.copies import dead
-from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.delivery.status import FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.dlq.letter import Letter, Place
@@ -31,6 +30,7 @@ from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
 from tickertape.pipeline import Pipeline
+from tickertape.record import Outgoing, Record, text_headers
 from tickertape.search import Search
 from tickertape.services import Services
 from tickertape.settings import Settings

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
+from tickertape import headers as h
 from tickertape.compacted import CompactedReader
-from tickertape.delivery import headers as h
 from tickertape.settings import Settings
 
 BATCHES_MAX = 20_000

@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 
 from tickertape import envelopes, values
-from tickertape.delivery import headers as h
-from tickertape.delivery.record import Record
+from tickertape import headers as h
 from tickertape.documents import anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.record import Record
 from tickertape.versions import Version
 
 _FAUST = "__faust"  # what Faust's own serialiser adds to a record

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tickertape.delivery.breaker import Breakers
-from tickertape.delivery.record import Outgoing
 from tickertape.delivery.status import FlowStatus as FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed.runner import Runner
 from tickertape.pipeline import Pipeline
+from tickertape.record import Outgoing
 from tickertape.search import Search
 from tickertape.settings import Settings
 from tickertape.stores.base import Store

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from models import FinancialDocument, TextMessage
 from tickertape import flows, spaces
-from tickertape.delivery import headers as h
-from tickertape.delivery.record import Outgoing
+from tickertape import headers as h
+from tickertape.record import Outgoing
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.base import Store, StoredDocument

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from models import FinancialDocument, TextMessage
 from tickertape.decode import Limits
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.encode import batch_status
 from tickertape.errors import PermanentError
+from tickertape.record import Outgoing, Record
 from web.documents_bodies import DocumentBody, DocumentsBody, DocumentsQuery
 from web.errors import invalid
 from web.exchange import JSON_LINES, check, decode, field_errors, media_of, read_bytes, read_json

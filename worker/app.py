@@ -22,10 +22,10 @@ from faust.types import TP
 
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.offsets import ConsumerOffsets
-from tickertape.delivery.record import Record
 from tickertape.kafka.clock import LOG_APPEND, PartitionClock
 from tickertape.kafka.consumer import Point, Start
 from tickertape.kafka.metadata import Metadata
+from tickertape.record import Record
 from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
 from worker.consumer import Consumer

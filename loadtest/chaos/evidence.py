@@ -14,8 +14,8 @@ import orjson
 
 from loadtest.chaos.workload import MARK, POISON_KEY
 from loadtest.chaos.world import Site
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
 from tickertape.versions import Version as TheirVersion
 
 Origin = tuple[str, int, int]  # topic, partition, offset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from testkit.system import System, Worker, documents, until
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 
 
 async def reaches(worker: Worker, batch: str, **wanted: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from testkit.system import System, until
+from tickertape import headers as h
 from tickertape import kafka_admin, topics
-from tickertape.delivery import headers as h
 
 
 async def test_what_waits_in_a_retry_topic_that_is_left_out_is_read(system: System):

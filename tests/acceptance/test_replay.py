@@ -11,8 +11,8 @@ import httpx
 
 from testkit.llm.double import LlmDouble
 from testkit.system import ROOT, System, Worker, documents, until
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
 
 
 async def start(system: System, *arguments: str) -> asyncio.subprocess.Process:

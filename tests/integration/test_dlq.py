@@ -13,11 +13,11 @@ import pytest
 from testkit.broker import Broker, create_topic, unique
 from tests.fixtures_dlq import System, value
 from tests.fixtures_dlq import system as system
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
 from tickertape.delivery.copies import dead
-from tickertape.delivery.record import Record
 from tickertape.errors import InvalidRecord, Timeout
+from tickertape.record import Record
 
 
 async def test_no_broker_is_said_in_one_line(system: System) -> None:

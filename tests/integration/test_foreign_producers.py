@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from models import BatchStatus, Embedding, FinancialDocument, TextMessage
 from tickertape.broker import jars
 from tickertape.decode import Limits, key_text
-from tickertape.delivery.record import Record
 from tickertape.documents import anonymous_id
 from tickertape.errors import Undecodable
 from tickertape.kafka.consumer import Consumer
+from tickertape.record import Record
 from tickertape.versions import Origin
 
 LIMITS = Limits()

@@ -14,14 +14,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from testkit.broker import Broker, create_topic, free_port, unique
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done, Failed
-from tickertape.delivery.record import Record
 from tickertape.delivery.routes import routes
 from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import OutageError
+from tickertape.record import Record
 from tickertape.settings import Settings
 from tickertape.topics import changelog
 from worker import TickertapeApp

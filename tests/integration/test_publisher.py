@@ -10,8 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from testkit.broker import unique
 from tickertape.delivery.publisher import KafkaPublisher
-from tickertape.delivery.record import Outgoing
 from tickertape.errors import PermanentError, Rejected, TooLarge
+from tickertape.record import Outgoing
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
 

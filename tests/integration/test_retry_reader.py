@@ -11,16 +11,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from testkit.broker import Broker, create_topic, unique
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.outcome import Done
 from tickertape.delivery.publisher import KafkaPublisher
-from tickertape.delivery.record import Record
 from tickertape.delivery.retries import RetryReader
 from tickertape.delivery.routes import routes
 from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
+from tickertape.record import Record
 from tickertape.settings import Settings
 
 SECONDS_MAX = 60.0  # a bound for a test that hangs, never an expectation

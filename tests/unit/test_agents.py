@@ -12,8 +12,8 @@ from agents import summarize
 from agents.write import read_embedding, read_update
 from tests.web_parts import parts
 from tickertape.decode import Limits
-from tickertape.delivery.record import Record
 from tickertape.pipeline import Removal
+from tickertape.record import Record
 from tickertape.settings import Settings
 
 

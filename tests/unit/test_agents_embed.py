@@ -13,13 +13,13 @@ import pytest
 
 from agents import embed
 from tickertape import flows
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 from tickertape.delivery.outcome import Done, Failed, State, Work
-from tickertape.delivery.record import Record
 from tickertape.documents import Document, StoredChunk
 from tickertape.errors import OutageError, TickertapeError
 from tickertape.flows import Flow
 from tickertape.pipeline import Item, Removal, Result, Verdict
+from tickertape.record import Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickertape import headers as h
 from tickertape.delivery import copies
-from tickertape.delivery import headers as h
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.errors import InvalidRecord, TransientError
+from tickertape.record import Outgoing, Record
 from tickertape.versions import Origin, Stamp, Version
 
 USERS = (

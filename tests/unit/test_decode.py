@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tickertape import decode, values
 from tickertape.decode import Fields, Limits, parse, peek
-from tickertape.delivery.record import Record
 from tickertape.documents import anonymous_id
 from tickertape.encode import iso, iso_day
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.record import Record
 from tickertape.versions import Origin, Version
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from agents import embed, summarize, write
 from tickertape import kafka_admin, topics
-from tickertape.delivery.record import Record
 from tickertape.delivery.spec import Spec
 from tickertape.dlq import entries
 from tickertape.flows import FLOWS
+from tickertape.record import Record
 from tickertape.settings import Settings
 
 SETTINGS = Settings(_env_file=None, data_dir=Path("/nowhere"))

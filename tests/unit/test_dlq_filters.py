@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tickertape.delivery.record import text_headers
 from tickertape.dlq.filters import Filter, when
 from tickertape.dlq.letter import Letter, Place
 from tickertape.errors import InvalidRecord
+from tickertape.record import text_headers
 
 HEADERS = {
     "kafka_dlt-exception-fqcn": "tickertape.errors.InvalidRecord",

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickertape.delivery.record import Outgoing
 from tickertape.dlq.letter import Place
 from tickertape.dlq.marks import LetterState, Marks, outgoing
 from tickertape.dlq.purge import Going
+from tickertape.record import Outgoing
 
 MARKED = (LetterState.REPLAYED, LetterState.PARKED, LetterState.PURGED)
 places = st.builds(

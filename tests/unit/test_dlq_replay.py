@@ -15,19 +15,19 @@ from tests.dlq_parts import (
     states,
     value,
 )
+from tickertape import headers as h
 from tickertape import topics
 from tickertape.decode import parse
-from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.copies import retry
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq import edit
 from tickertape.dlq.box import Selection
 from tickertape.dlq.marks import AGAIN, LetterState
 from tickertape.errors import (
     TransientError,
 )
+from tickertape.record import Outgoing, Record
 from tickertape.versions import Origin, Stamp, Version
 
 

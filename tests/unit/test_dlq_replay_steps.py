@@ -21,7 +21,6 @@ from tests.dlq_parts import (
 from tickertape import metrics, topics
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.dlq.box import Selection
 from tickertape.dlq.letter import Place
 from tickertape.dlq.marks import AGAIN
@@ -32,6 +31,7 @@ from tickertape.errors import (
     PermanentError,
     TransientError,
 )
+from tickertape.record import Outgoing, Record
 
 
 class Killed(BaseException):

@@ -10,10 +10,11 @@ import orjson
 import pytest
 
 from tickertape.cli import dlq_lines
-from tickertape.delivery.record import Headers, text_headers
 from tickertape.dlq import showing
 from tickertape.dlq.letter import Letter, Place
 from tickertape.dlq.marks import LetterState
+from tickertape.headers import Headers
+from tickertape.record import text_headers
 
 SECRET = "hunter2"
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tickertape import headers as h
 from tickertape import metrics
-from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import FAILURES_TO_OPEN, Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.gate import Gate
 from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed, State
-from tickertape.delivery.record import LARGE_BYTES, Outgoing, Record
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import (
@@ -30,6 +29,7 @@ from tickertape.errors import (
     TransientError,
 )
 from tickertape.ranges import Ranges
+from tickertape.record import LARGE_BYTES, Outgoing, Record
 
 
 class Harness:

@@ -21,16 +21,16 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 from tickertape.delivery import settlement
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.offsets import ConsumerOffsets
 from tickertape.delivery.outcome import Done, Failed
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.routes import routes
 from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.errors import InvalidRecord, OutageError, TransientError
+from tickertape.record import Outgoing, Record
 
 KEYS = (b"a", b"b", b"c", None)
 LIMITS = FlowLimits(

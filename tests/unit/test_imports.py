@@ -40,6 +40,8 @@ ONLY: dict[str, set[str]] = {
     "tickertape.versions": {"tickertape.errors"},
     "tickertape.editions": {"tickertape.versions", "tickertape.errors"},
     "tickertape.documents": {"tickertape.editions", "tickertape.versions", "tickertape.errors"},
+    "tickertape.headers": {"tickertape.versions", "tickertape.errors"},
+    "tickertape.record": {"tickertape.headers", "tickertape.versions", "tickertape.errors"},
     "tickertape.markup": set(),
     "tickertape.text": {"tickertape.markup"},
     "tickertape.terms": {"tickertape.text", "tickertape.markup"},
@@ -50,6 +52,16 @@ ONLY: dict[str, set[str]] = {
 }
 # And what is named on the left never reaches what is on the right.
 NEVER: dict[str, set[str]] = {
+    "models": {
+        "kafka",
+        "delivery",
+        "pipeline",
+        "stores",
+        "embed",
+        "summarize",
+        "search",
+        "services",
+    },
     "tickertape.delivery": {
         *("pipeline", "stores", "embed", "summarize", "search", "services", "batches", "broker")
     },

@@ -24,9 +24,9 @@ from models import (
 )
 from tickertape import encode
 from tickertape.decode import Limits
-from tickertape.delivery.record import Record
 from tickertape.documents import Document, DocumentKey, StoredChunk, anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError, TooLarge, Undecodable
+from tickertape.record import Record
 from tickertape.versions import Origin, Stamp, Version
 
 LIMITS = Limits()

@@ -11,12 +11,12 @@ import pytest
 from agents import progress as agent
 from tables.batches import Unfoldable
 from tables.fold import fold
-from tickertape.delivery import headers as h
+from tickertape import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import Done, State, Work
 from tickertape.delivery.progress import Delta, Event, Forget
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.errors import InvalidRecord, OutageError, Undecodable
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
 from tickertape.versions import Origin
 

@@ -7,8 +7,8 @@ import pytest
 
 from models import FinancialDocument
 from tickertape.decode import Limits
-from tickertape.delivery.record import Record
 from tickertape.encode import to_json
+from tickertape.record import Record
 from tickertape.samples import TEXTS, samples
 
 

@@ -13,8 +13,8 @@ from agents.write import read_embedding, read_update, write
 from tests.web_parts import parts
 from tickertape.decode import Limits
 from tickertape.delivery.outcome import Done, Failed, Work
-from tickertape.delivery.record import Record
 from tickertape.errors import InvalidRecord
+from tickertape.record import Record
 from tickertape.spaces import note, space_of, unnamed
 
 

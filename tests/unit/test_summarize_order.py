@@ -13,9 +13,9 @@ import pytest
 from agents.summarize import summarize
 from models import SummaryRequest
 from tickertape.delivery.outcome import Done, Work
-from tickertape.delivery.record import Record
 from tickertape.documents import Delete, Document, DocumentKey, Put, Touch
 from tickertape.editions import Edition
+from tickertape.record import Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore

@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestClient
 from models import BatchStatus, FinancialDocument
 from tests.web_parts import Parts, parts, served, store_text
 from tickertape.decode import Limits
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.errors import OutageError, TransientError
+from tickertape.record import Outgoing, Record
 from tickertape.stores.base import StoredDocument
 
 Client = TestClient[web.Request, web.Application]

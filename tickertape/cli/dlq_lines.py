@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tickertape import headers as h
 from tickertape.cli.showing import plain, shortened
-from tickertape.delivery import headers as h
 from tickertape.dlq.replay import ReplayResult, Totals
 from tickertape.dlq.showing import Json
 from tickertape.encode import iso

@@ -11,16 +11,16 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from tickertape import headers as h
 from tickertape import kafka_admin, values
 from tickertape.batches import BatchReader
 from tickertape.cli import naming
 from tickertape.cli.batches import follow, said_while_waiting
-from tickertape.delivery import headers as h
 from tickertape.delivery.publisher import KafkaPublisher
-from tickertape.delivery.record import Outgoing
 from tickertape.encode import batch_status, iso, to_json
 from tickertape.errors import BrokerError, PermanentError
 from tickertape.feed import FeedDocument, Shape, Skipped
+from tickertape.record import Outgoing
 from tickertape.settings import Settings
 
 WINDOW_RECORDS = 500

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from tickertape import headers as h
 from tickertape.batches import OUTCOMES
 from tickertape.decode import parse
-from tickertape.delivery import headers as h
 from tickertape.errors import InvalidRecord, Undecodable
 from tickertape.mask import mask, mask_text
 from tickertape.values import timestamp

@@ -9,11 +9,11 @@ import hashlib
 import time
 import traceback
 
+from tickertape import headers as h
 from tickertape import topics
-from tickertape.delivery import headers as h
-from tickertape.delivery.record import Outgoing, Record, text_headers
 from tickertape.errors import ErrorClass, classify
 from tickertape.mask import mask_text
+from tickertape.record import Outgoing, Record, text_headers
 
 STACKTRACE_BYTES_MAX = 8192
 MESSAGE_BYTES_MAX = 2048

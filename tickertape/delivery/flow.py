@@ -21,20 +21,20 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from tickertape import headers as h
 from tickertape import metrics
 from tickertape.decode import peek
 from tickertape.delivery import copies
-from tickertape.delivery import headers as h
 from tickertape.delivery.breaker import Breaker, Breakers
 from tickertape.delivery.gate import Gate
 from tickertape.delivery.keyorder import KeyOrder
 from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
-from tickertape.delivery.record import Record
 from tickertape.delivery.settlement import PRODUCING, Decided, InFlight, Settlement
 from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.errors import ErrorClass, OutageError, TransientError, classify
+from tickertape.record import Record
 
 T = TypeVar("T")
 

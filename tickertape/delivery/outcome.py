@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tickertape.delivery.record import Outgoing, Record
+from tickertape.record import Outgoing, Record
 
 T = TypeVar("T")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import orjson
 
+from tickertape import headers as h
 from tickertape import values
-from tickertape.delivery import headers as h
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.errors import InvalidRecord
 from tickertape.ranges import Ranges
+from tickertape.record import Outgoing, Record
 from tickertape.versions import Origin
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's, of a topic

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from tickertape.delivery.record import Outgoing
 from tickertape.delivery.refusals import OF_THE_BATCH, verdict
 from tickertape.errors import TransientError
 from tickertape.kafka.header_names import all_text, encodable, new_batch
+from tickertape.record import Outgoing
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
 

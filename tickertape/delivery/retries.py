@@ -21,13 +21,13 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from tickertape import headers as h
 from tickertape.background import spawn
-from tickertape.delivery import headers as h
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.offsets import ConsumerOffsets
-from tickertape.delivery.record import Record
 from tickertape.kafka.consumer import Consumer, Point
 from tickertape.kafka.metadata import Metadata
+from tickertape.record import Record
 from tickertape.settings import Settings
 
 POLL_RECORDS = 200

@@ -20,10 +20,10 @@ from tickertape import metrics
 from tickertape.delivery import copies, policy, progress
 from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, State
-from tickertape.delivery.record import Outgoing, Record
 from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.errors import OutageError, PermanentError, TooLarge, classify, drop_traceback
+from tickertape.record import Outgoing, Record
 
 PUBLISH_RETRY_SECONDS = 0.5
 PRODUCING = "kafka:"  # how the name of a dependency begins that is a topic we produce to

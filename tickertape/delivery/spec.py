@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tickertape.delivery.outcome import Outcome, Work
-from tickertape.delivery.record import Outgoing, Record
+from tickertape.record import Outgoing, Record
 
 T = TypeVar("T")
 

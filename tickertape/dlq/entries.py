@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tickertape import topics
 from tickertape.decode import parse, record_id
-from tickertape.delivery.record import Record
 from tickertape.documents import anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError
 from tickertape.flows import FLOWS, Flow, Replay
+from tickertape.record import Record
 from tickertape.settings import Settings
 
 DLQ, PARKING = "-dlq", "-parking"

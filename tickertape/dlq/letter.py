@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tickertape import headers as h
 from tickertape.decode import peek
-from tickertape.delivery import headers as h
-from tickertape.delivery.record import Record
 from tickertape.errors import InvalidRecord
+from tickertape.headers import Headers
+from tickertape.record import Record
 from tickertape.versions import Origin
-
-Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from tickertape.delivery.record import Outgoing
 from tickertape.dlq.letter import Place
 from tickertape.ranges import Ranges
+from tickertape.record import Outgoing
 
 
 class LetterState(enum.StrEnum):

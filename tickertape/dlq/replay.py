@@ -13,11 +13,10 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from tickertape import headers as h
 from tickertape import metrics, topics
-from tickertape.delivery import headers as h
 from tickertape.delivery import progress
 from tickertape.delivery.outcome import State
-from tickertape.delivery.record import Outgoing, text_headers
 from tickertape.dlq import marks
 from tickertape.dlq.edit import Edit, kept_in_batch
 from tickertape.dlq.entries import EntryPoint, base_of, entries, key_of
@@ -25,6 +24,7 @@ from tickertape.dlq.letter import Letter
 from tickertape.dlq.marks import LetterState
 from tickertape.errors import BrokerError, PermanentError, TransientError
 from tickertape.mask import mask_text
+from tickertape.record import Outgoing, text_headers
 from tickertape.settings import Settings
 
 WINDOW_RECORDS = 200

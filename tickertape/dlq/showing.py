@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from tickertape import headers as h
 from tickertape import values
 from tickertape.decode import parse
-from tickertape.delivery import headers as h
 from tickertape.dlq.letter import Letter
 from tickertape.dlq.marks import LetterState
 from tickertape.encode import iso

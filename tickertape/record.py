@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tickertape.delivery import headers as h
+from tickertape import headers as h
+from tickertape.headers import Headers
 from tickertape.versions import Origin, Stamp, Version
-
-Headers = Sequence[tuple[str, bytes | None]]
 
 LARGE_BYTES = 2**15  # as a text some 8,000 tokens: a second or more of a CPU's work
 
