@@ -29,11 +29,11 @@ _INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 _VISIBLE = re.compile(f"[^{_UNSEEN}\\s]")
 # The same for other engines, whose \s is not Python's: what a JSON Schema says of a text.
 VISIBLE_PATTERN = f"[^{_UNSEEN}\\s\x1c-\x1f\x85]"
-_TO_DO = re.compile(f"[<&{_UNSEEN}]|[-\u2010\u2011][ \t]{{0,3}}\r?\n")  # else it is read as it is
-# The hyphen at a line's end; some PDF readers leave U+FFFE or U+0002 for hyphen and break.
+_TO_DO = re.compile(f"[<&{_UNSEEN}]|[-\u2010\u2011][ \t]{{0,3}}[\r\n]")  # else it is read as it is
+# The hyphen at a line's end, or a page's; some PDF readers leave U+FFFE or U+0002 for both.
 _HYPHENATED = re.compile(
-    "(?<=[^\\W_])(?:[-\u2010\u2011\u00ad][ \t]{0,3}\r?\n|[\ufffe\x02][ \t]{0,3}(?:\r?\n)?)"
-    "[ \t]{0,40}(?=[^\\W_])"
+    "(?<=[^\\W_])(?:[-\u2010\u2011\u00ad][ \t]{0,3}\r{0,2}\n|[\ufffe\x02][ \t]{0,3}(?:\r{0,2}\n)?)"
+    "(?:[ \t]{0,40}(?=[^\\W_])|(?:[ \t]{0,40}\r{0,2}\n){1,2}[ \t]{0,40}(?=[a-z\u00df-\u00ff]))"
 )
 _SOFT = "\u00ad"
 _WORD_CHARACTERS = 24  # of a word on either side of a line-end hyphen

@@ -255,8 +255,9 @@ async def test_markup_is_read_as_a_reader_does(runner: Runner) -> None:
 @pytest.mark.parametrize("column", [24, 40, 56, 72, 100])
 async def test_a_wrapped_text_is_told_as_one_that_is_not(runner: Runner, column: int) -> None:
     text = " ".join([*CALL, *ABOUT_NOTHING])
-    summary = await summary_of(runner, textwrap.fill(text, column))
-    assert " ".join(summary.split()) == await summary_of(runner, text)
+    for end in ("\n", "\n\n", "\r\n\r\n", "\n\n\n"):
+        summary = await summary_of(runner, textwrap.fill(text, column).replace("\n", end))
+        assert " ".join(summary.split()) == await summary_of(runner, text)
 
 
 async def test_rows_covers_and_cautions_are_not_told(runner: Runner) -> None:

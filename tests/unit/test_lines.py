@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickertape.chunking import sentences
-from tickertape.lines import BREAK, is_row, line_ends
+from tickertape.lines import BREAK, is_row, line_ends, unwrapped
 
 PROSE = (
     "Orrin Mills today told of its second quarter of fiscal 2024. Net sales in the quarter were "
@@ -30,6 +30,37 @@ def test_a_text_wrapped_at_any_column_has_the_sentences_of_one_that_is_not(colum
     wrapped = textwrap.fill(PROSE, column)
     assert said(wrapped) == said(PROSE)
     assert said(f"Results\n\n{wrapped}\n\nOutlook\n\n{wrapped}").count(said(PROSE)[1]) == 2
+
+
+@pytest.mark.parametrize("column", [24, 30, 40, 56, 72, 100])
+@pytest.mark.parametrize("end", ["\n\n", "\n\n\n", "\r\n\r\n", "\r\r\n", "\n \t\n"])
+def test_a_blank_line_between_all_lines_is_no_end(column: int, end: str) -> None:
+    wrapped = textwrap.fill(PROSE, column).replace("\n", end)
+    assert said(wrapped) == said(PROSE)
+    heading = f"Second Quarter Results{end}{end}"
+    assert said(f"{heading}{wrapped}{end}{end}{heading}{wrapped}").count(said(PROSE)[1]) == 2
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_page_may_end_within_a_sentence(at: int) -> None:
+    lines = textwrap.wrap(PROSE, 72)
+    small = [i for i, line in enumerate(lines) if i and line[0].islower()]
+    lines.insert(small[at % len(small)], "")
+    assert said("\n".join(lines)) == said(PROSE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our plants\n\nThe plant in Peoria makes flour\n\nthe one in Bergen makes oil",
+        "We sell tools and paints\n\nglass\n\nbooks and all that is made of paper\n\npens",
+        "Revenue rose.\n\nOutlook\n\nWe expect more\n\niPhones sold well\n\nMacs did not",
+        f"{textwrap.fill(PROSE, 72)}\n\nlower costs\n\n{textwrap.fill(PROSE, 72)}",
+    ],
+)
+def test_paragraphs_are_not_joined(text: str) -> None:
+    found = [" ".join(part.split()) for part in text.split("\n\n")]
+    assert [one for part in found for one in said(part)] == said(text)
 
 
 @pytest.mark.parametrize("column", [40, 72, 96])
@@ -75,6 +106,18 @@ def test_headings_and_rows_between_wrapped_lines_are_no_part_of_a_sentence(colum
 )
 def test_line_ends(text: str, ends: list[bool]) -> None:
     assert line_ends(text) == ends
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\n  \n\t\n    "])
+def test_what_was_wrapped_is_on_one_line(end: str) -> None:
+    wrapped = textwrap.fill(PROSE, 40).replace("\n", end)
+    assert unwrapped(wrapped) == PROSE
+    assert unwrapped(f"{wrapped}\n\n\n\nResults\n7") == f"{PROSE}\n\n\n\nResults\n7"
+
+
+@given(st.text(alphabet="aB1$.,\n\r\u2028 -(%", max_size=300))
+def test_unwrapping_loses_only_spaces(text: str) -> None:
+    assert "".join(unwrapped(text).split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ AS_READ = [
     ("Halvor\u200bsen\u2060 back\ufefflog", "Halvorsen backlog"),
     ("a\x07b\x08 c\x85d\te", "ab c\x85d\te"),
     ("rev-\nenue and Halvor-\r\n  sen", "revenue and Halvorsen"),
+    ("rev-\n\nenue, long-\r\r\nterm, Item 2-\n\nPlants", "revenue, long-term, Item 2-\n\nPlants"),
     ("long-\nterm, year-over-\nyear, non-\nGAAP", "long-term, year-over-year, non-GAAP"),
     ("Form 10-\nK of 2023-\n24; e-\nmail", "Form 10-K of 2023-24; e-mail"),
     (

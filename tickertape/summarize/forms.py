@@ -215,9 +215,14 @@ def places(text: str, spans: Sequence[Span]) -> list[Place]:
     section = caution = parts = under = False
     last = 0
     for start, end in spans:
-        sentence = text[start : min(end, start + JUDGED_CHARACTERS)]
+        written = text[start : min(end, start + JUDGED_CHARACTERS)]
+        sentence = " ".join(written.split())
         words = words_of(sentence)
-        form = _form(sentence, words, ends=stopped(text[max(start, end - 8) : end]))
+        form = (
+            Form.ROW
+            if is_row(written)
+            else _form(sentence, words, ends=stopped(text[max(start, end - 8) : end]))
+        )
         if text.count("\n", last, start) > 1:  # a paragraph
             caution = False
         last = end
@@ -258,7 +263,7 @@ def part_names(text: str) -> re.Pattern[str] | None:
 
 
 def _form(sentence: str, words: frozenset[str], *, ends: bool) -> Form:
-    if is_row(sentence) or _LETTER.search(sentence) is None:
+    if _LETTER.search(sentence) is None:
         return Form.ROW
     if _COVER.stands(sentence, words) or _FOOTNOTE.match(sentence) or SIGNED in sentence:
         return Form.BOILERPLATE

@@ -60,7 +60,7 @@ def draft(
     ``count`` sentences: of a report the best ``candidates``."""
     spans, repeated = _distinct(text, pieces(text, SENTENCE_CHARACTERS_MAX))
     found = forms.places(text, spans)
-    said = [comparable(text[start:end]).text for start, end in spans]
+    said = [" ".join(comparable(text[start:end]).text.split()) for start, end in spans]
     judged = [salience.judge(*each) for each in zip(said, found, strict=True)]
     prose = [i for i, place in enumerate(found) if place.form is Form.PROSE] or [*range(len(spans))]
     financial = salience.is_financial([judged[i] for i in prose], metadata)
