@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tickertape.documents import (
+    DEFAULT_TENANT,
     Applied,
     Delete,
     DocumentKey,
@@ -21,7 +22,7 @@ from tickertape.documents import (
 )
 from tickertape.editions import ANY, WHOLE, Deletes, Edition, Editions
 from tickertape.errors import TransientError
-from tickertape.stores.base import Counts, StoredDocument
+from tickertape.stores.base import Capability, Counts, StoredDocument
 from tickertape.versions import Origin, Version
 
 
@@ -63,8 +64,9 @@ class Memory:
     """``broken`` is raised by the next calls of `apply`; ids in ``refused`` fail alone."""
 
     name: str = "memory"
+    capabilities: frozenset[Capability] = frozenset((Capability.ATOMIC, Capability.KEYWORDS))
     entries: dict[DocumentKey, Entry] = field(default_factory=dict)
-    deletes: dict[tuple[str, str, str | None], Deletes] = field(default_factory=dict)
+    deletes: dict[tuple[str, str, str, str | None], Deletes] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)
     refused: dict[str, Exception] = field(default_factory=dict)
 
@@ -138,11 +140,13 @@ class Memory:
 
     def _delete(self, delete: Delete) -> Applied:
         topic, said = delete.origin.topic, Deletes.of(delete.version)
-        where = (delete.id, topic, delete.collection)
+        where = (delete.tenant, delete.id, topic, delete.collection)
         self.deletes[where] = self.deletes.get(where, Deletes()) | said
         missing = shown = False
         for key, entry in self.entries.items():
-            if key.id != delete.id or delete.collection not in (None, key.collection):
+            if (key.tenant, key.id) != (delete.tenant, delete.id):
+                continue
+            if delete.collection not in (None, key.collection):
                 continue
             who = topic if delete.collection is None else ANY
             entry.editions.delete(who, said)
@@ -167,33 +171,40 @@ class Memory:
 
     def _of(self, key: DocumentKey) -> dict[str, Deletes]:
         found: dict[str, Deletes] = {}
-        for (id, topic, collection), said in self.deletes.items():
-            if id == key.id and collection in (None, key.collection):
+        for (tenant, id, topic, collection), said in self.deletes.items():
+            whose = (tenant, id) == (key.tenant, key.id)
+            if whose and collection in (None, key.collection):
                 who = topic if collection is None else ANY
                 found[who] = found.get(who, Deletes()) | said
         return found
 
-    async def missing(self, id: str) -> list[tuple[DocumentKey, Version]]:
+    async def missing(
+        self, id: str, tenant: str = DEFAULT_TENANT
+    ) -> list[tuple[DocumentKey, Version]]:
         return [
             (key, version)
             for key, entry in self.entries.items()
-            if key.id == id
+            if (key.tenant, key.id) == (tenant, id)
             for version in entry.missing()
         ]
 
-    async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+    async def document(
+        self, id: str, collection: str | None = None, tenant: str = DEFAULT_TENANT
+    ) -> list[StoredDocument]:
         found = []
         for key, entry in self.entries.items():
             head = self.head(key)
-            if head is not None and key.id == id and collection in (None, key.collection):
+            whose = (key.tenant, key.id) == (tenant, id)
+            if head is not None and whose and collection in (None, key.collection):
                 put = entry.put
                 metadata: Any = put.document.metadata if put else {}
                 model = put.model if put else None
                 found.append(StoredDocument(head, metadata, None, model, entry.chunks))
         return found
 
-    async def count(self, collection: str | None = None) -> Counts:
-        entries = [e for k, e in self.entries.items() if collection in (None, k.collection)]
+    async def count(self, collection: str | None = None, tenant: str = DEFAULT_TENANT) -> Counts:
+        own = {k: e for k, e in self.entries.items() if k.tenant == tenant}
+        entries = [e for k, e in own.items() if collection in (None, k.collection)]
         return Counts(sum(bool(e.texts) for e in entries), sum(len(e.chunks) for e in entries))
 
     def forget(self) -> int:

@@ -25,14 +25,16 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]  # shape [dimension]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]  # shape [rows, dimension]
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://tickertape/ids")
+DEFAULT_TENANT = "default"  # whose everything is that names no other
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class DocumentKey:
-    """A document's identity: collection and id."""
+    """A document's identity: collection and id, and whose it is."""
 
     collection: str
     id: str
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,15 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The origin's topic deletes an id: in one collection, or (None) in all that it ever writes."""
+    """The origin's topic deletes a tenant's id: in one collection, or (None) in all that it ever
+    writes."""
 
     id: str
     collection: str | None
     version: Version
     origin: Origin
     batch_id: str | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 Operation = Put | Touch | Pass | Delete
@@ -194,8 +198,12 @@ def _canonical(metadata: Mapping[str, Any]) -> bytes:
 
 
 def chunk_id(key: DocumentKey, ordinal: int, model: str) -> uuid.UUID:
-    """Return the deterministic id of a chunk: uuid5 of collection, document, chunk and model."""
-    return uuid.uuid5(NAMESPACE, "\x1f".join((key.collection, key.id, str(ordinal), model)))
+    """Return the deterministic id of a chunk: uuid5 of collection, document, chunk and model, in a
+    namespace of the tenant's."""
+    space = NAMESPACE
+    if key.tenant != DEFAULT_TENANT:
+        space = uuid.uuid5(NAMESPACE, key.tenant)
+    return uuid.uuid5(space, "\x1f".join((key.collection, key.id, str(ordinal), model)))
 
 
 def anonymous_id(origin: Origin) -> str:

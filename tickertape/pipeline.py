@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tickertape import chunking, metrics
 from tickertape.documents import (
+    DEFAULT_TENANT,
     Applied,
     Delete,
     Document,
@@ -74,6 +75,7 @@ class Removal:
     origin: Origin
     collection: str | None = None
     batch_id: str | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 Item = Document | Embedded | Removal
@@ -81,9 +83,15 @@ Item = Document | Embedded | Removal
 
 def id_of(item: Item) -> str:
     """Return the document id of an item."""
+    return _whose(item)[0]
+
+
+def _whose(item: Item) -> tuple[str, str]:
+    """Id and tenant of an item."""
     if isinstance(item, Removal):
-        return item.id
-    return (item.document if isinstance(item, Embedded) else item).key.id
+        return item.id, item.tenant
+    key = (item.document if isinstance(item, Embedded) else item).key
+    return key.id, key.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,8 @@ class Pipeline:
                 operation: Operation | None
                 if isinstance(item, Removal):
                     operation = Delete(
-                        item.id, item.collection, item.version, item.origin, item.batch_id
+                        *(item.id, item.collection, item.version, item.origin, item.batch_id),
+                        tenant=item.tenant,
                     )
                 else:
                     operation = self._operation(
@@ -183,7 +192,7 @@ class Pipeline:
                 elif result is not Applied.APPLIED:
                     late.add(index)
                 if result is Applied.UNCOVERED or index in deleters[number]:
-                    missing = await store.missing(id_of(items[index]))
+                    missing = await store.missing(*_whose(items[index]))
                     uncovered.setdefault(index, set()).update(missing)
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
@@ -281,7 +290,7 @@ class Pipeline:
         since the heads were read: that is not to be told as this event's.
         """
         key = document.key
-        for stored in await self._stores[0].document(key.id, key.collection):
+        for stored in await self._stores[0].document(key.id, key.collection, key.tenant):
             if stored.head.content_version.stamp.place == document.version.stamp.place:
                 return stored.chunks
         return None

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord
-from tickertape.stores.base import CandidateStore, Hit, Mode, Query, Store
+from tickertape.stores.base import Capability, Hit, Mode, Query, Store
+from tickertape.stores.capabilities import CandidateStore, with_candidates
 from tickertape.text import blank, comparable
 
 MODES = ("dense", "keyword", "hybrid")
@@ -101,7 +102,7 @@ class Search:
             OutageError, TransientError: the store or the model cannot answer now.
         """
         begun = time.perf_counter()
-        request = checked(request)
+        request = self._answerable(checked(request))
         vector = asyncio.create_task(self._vector(request))
         try:
             hits = await self._hits(request, vector)
@@ -110,13 +111,22 @@ class Search:
         took_ms = (time.perf_counter() - begun) * 1000
         return SearchResult(hits=hits, mode=request.mode, took_ms=took_ms)
 
+    def _answerable(self, request: SearchRequest) -> SearchRequest:
+        """What a store without words of its own can answer."""
+        if request.mode == "dense" or Capability.KEYWORDS in self.store.capabilities:
+            return request
+        if request.mode == "keyword":
+            expected = f"dense, as the store {self.store.name} has no keyword index"
+            raise InvalidRecord("mode", expected, request.mode)
+        return replace(request, mode="dense")
+
     async def _hits(
         self, request: SearchRequest, vector: asyncio.Task[Vector | None]
     ) -> list[SearchHit]:
         """The hits; deeper candidates are asked for while one document's chunks fill the list."""
         whole = request.mode != "hybrid" or request.per_document
-        if not whole and isinstance(self.store, CandidateStore):
-            return await self._from_candidates(self.store, request, vector)
+        if not whole and (candidates := with_candidates(self.store)) is not None:
+            return await self._from_candidates(candidates, request, vector)
         depth = request.k
         if request.mode == "hybrid" or request.per_document:
             depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)

@@ -17,7 +17,8 @@ import structlog
 from tickertape import metrics
 from tickertape.documents import Document, DocumentKey, Head, StoredSummary, content_hash
 from tickertape.editions import Edition
-from tickertape.stores.base import Store, SummaryLedger
+from tickertape.stores.base import Store
+from tickertape.stores.capabilities import SummaryLedger, with_summaries
 from tickertape.summarize.base import Summarizer, Summary, SummaryRequest
 
 log = structlog.get_logger("tickertape.summaries")
@@ -109,8 +110,8 @@ def ledger_of(stores: Sequence[Store]) -> SummaryLedger:
         LookupError: there is none.
     """
     for store in stores:
-        if isinstance(store, SummaryLedger):
-            return store
+        if (ledger := with_summaries(store)) is not None:
+            return ledger
     raise LookupError("no configured store remembers summaries")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tickertape.documents import (
+    DEFAULT_TENANT,
     Delete,
     Document,
     DocumentKey,
@@ -58,8 +59,8 @@ def sqlite(folder: Path) -> Iterator[Adapter]:
 FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {"sqlite": sqlite}
 
 
-def key(id: str, collection: str = "news") -> DocumentKey:
-    return DocumentKey(collection, id)
+def key(id: str, collection: str = "news", tenant: str = DEFAULT_TENANT) -> DocumentKey:
+    return DocumentKey(collection, id, tenant)
 
 
 def version(ms: int, offset: int = 0) -> Version:
@@ -122,10 +123,11 @@ def put(
     topic: str = TOPIC,
     source: str | None = None,
     batch_id: str | None = None,
+    tenant: str = DEFAULT_TENANT,
 ) -> Put:
     """A Put of one chunk a text."""
     document = Document(
-        key=key(id, collection),
+        key=key(id, collection, tenant),
         text="".join(texts),
         version=at or version(1),
         origin=Origin(topic, 3, 7),
@@ -162,8 +164,14 @@ def touch(
     return Touch(key(id, collection), Edition(at), origin, hash, batch_id, moves)
 
 
-def delete(id: str, at: Version, collection: str | None = "news", topic: str = TOPIC) -> Delete:
-    return Delete(id, collection, at, Origin(topic, 3, 9), batch_id="b-delete")
+def delete(
+    id: str,
+    at: Version,
+    collection: str | None = "news",
+    topic: str = TOPIC,
+    tenant: str = DEFAULT_TENANT,
+) -> Delete:
+    return Delete(id, collection, at, Origin(topic, 3, 9), batch_id="b-delete", tenant=tenant)
 
 
 async def dense(store: Store, vector: Vector, limit: int = 10, **more: Any) -> list[Hit]:

@@ -148,9 +148,9 @@ async def test_newer_content_is_not_told_as_what_an_older_event_wrote():
     """
 
     class Overtaken(Memory):
-        async def document(self, id, collection=None):
+        async def document(self, *whose):
             await newer.run(document("newer", 2))
-            return await super().document(id, collection)
+            return await super().document(*whose)
 
     store = Overtaken()
     async with Kit(store) as kit, Kit(store) as newer:

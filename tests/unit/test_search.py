@@ -19,7 +19,7 @@ from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord, OutageError
 from tickertape.search import Search, SearchRequest, fuse
 from tickertape.settings import Settings
-from tickertape.stores.base import Hit, Query, Store
+from tickertape.stores.base import Capability, Hit, Query, Store
 from tickertape.stores.sqlite import SqliteStore
 
 IDENTITY = "tests/words@fp32"
@@ -192,6 +192,8 @@ async def test_failing_model_fails_the_search_but_not_the_keywords(
 class ClosedStore:
     """A store that cannot be reached."""
 
+    capabilities = frozenset((Capability.KEYWORDS,))
+
     async def search(self, query: Query) -> list[Hit]:
         raise OutageError("down", dependency="store:x")
 
@@ -235,8 +237,32 @@ def test_fusion_by_hand() -> None:
     assert [f.score for f in equal] == [0.5, 0.5]
 
 
+class Wordless:
+    """A store without words."""
+
+    name = "wordless"
+    capabilities = frozenset(Capability) - {Capability.KEYWORDS, Capability.CANDIDATES}
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.search = store.search
+
+
+async def test_a_store_without_words_answers_by_vectors_and_says_so(
+    store: SqliteStore, runner: Runner
+) -> None:
+    await fill(store, {"a": ["net profit"], "b": ["loss"]})
+    search = Search(Wordless(store), runner)  # type: ignore[arg-type]
+    found = await search.search(SearchRequest("profit", k=2))
+    assert (found.mode, len(found.hits)) == ("dense", 2)
+    assert all(hit.keyword is None for hit in found.hits)
+    with pytest.raises(InvalidRecord, match="mode: expected dense, as the store wordless has no"):
+        await search.search(SearchRequest("profit", mode="keyword"))
+
+
 class Whole:
     """A store without candidates."""
+
+    capabilities = frozenset(Capability) - {Capability.CANDIDATES}
 
     def __init__(self, store: SqliteStore) -> None:
         self.search = store.search

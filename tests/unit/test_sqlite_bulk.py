@@ -67,10 +67,10 @@ def is_error(result: object) -> bool:
 def content(db: apsw.Connection) -> dict[str, list[Any]]:
     """All rows; a chunk's row id says only which came first, a head's time nothing."""
     found = {t: db.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in TABLES}
-    keys = {row[0]: row[1:3] for row in found["documents"]}
+    keys = {row[0]: row[1:4] for row in found["documents"]}
     passages = {row[0]: row[1:] for row in found["passages"]}
     return {
-        "documents": sorted(((*row[1:12], *row[13:]) for row in found["documents"]), key=repr),
+        "documents": sorted(((*row[1:13], *row[14:]) for row in found["documents"]), key=repr),
         "fields": sorted(((*row[:2], keys[row[2]]) for row in found["fields"]), key=repr),
         "chunks": sorted(
             ((keys[row[1]], row[2], row[4:], passages.pop(row[0])) for row in found["chunks"]),

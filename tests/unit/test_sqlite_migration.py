@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,23 @@ import apsw
 import numpy as np
 import pytest
 
-from tests.contract.store_kit import TOPIC, delete, key, keyword, numbered, part, put
-from tickertape.documents import Applied
+from tests.contract.store_kit import (
+    TOPIC,
+    delete,
+    dense,
+    ids,
+    key,
+    keyword,
+    numbered,
+    part,
+    put,
+    vector_of,
+    version,
+)
+from tickertape.documents import Applied, StoredSummary
 from tickertape.settings import Settings
-from tickertape.stores.sqlite import SqliteStore, reindex, schema
+from tickertape.stores.base import Counts
+from tickertape.stores.sqlite import SqliteStore, reindex, schema, tables
 from tickertape.stores.sqlite.store import FILE
 from tickertape.versions import Stamp, Version
 
@@ -23,10 +37,8 @@ NOW = 1_764_000_000_000  # ms
 
 def ddl_1() -> str:
     """The tables as version 1 had them."""
-    text = schema.DDL
-    start, end = text.index("-- What topics deleted"), text.index("-- Metadata leaf by leaf")
-    text = text[:start] + text[end:]
-    text = text.replace(
+    text = re.sub("CREATE TABLE deletes.*deletes_expiry[^;]*;", "", tables.DDL, flags=re.DOTALL)
+    text = without(text).replace(
         "    editions TEXT NOT NULL DEFAULT '', -- `Editions`, less the deletes\n", ""
     )
     return text.replace(
@@ -127,3 +139,43 @@ async def test_a_database_of_a_later_version_is_refused(
     old.close()
     with pytest.raises(Exception, match=f"its schema is {schema.VERSION + 1}"):
         await SqliteStore(Settings(data_dir=tmp_path)).start()
+
+
+async def test_what_had_no_tenant_is_the_default_tenants(tmp_path: Path) -> None:
+    """A file of version 3, with all that it may hold."""
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    await store.start()
+    await store.apply([put("a", "revenue rose"), put("gone", "x"), delete("gone", version(5))])
+    await store.save_summaries([StoredSummary(key("a"), version(1), "hash", {"summary": "s"})])
+    before = [await store.document(id) for id in ("a", "gone")]
+    await store.stop()
+    db = apsw.Connection(str(tmp_path / FILE))
+    for name, (columns, indexes) in tables.OF_TENANTS.items():
+        listed = [row[1] for row in db.execute(f"PRAGMA table_info({name})").fetchall()]
+        kept = ", ".join(f'"{column}"' for column in listed if column != "tenant")
+        for text in (
+            f"CREATE TABLE old {without(columns)}",
+            f"INSERT INTO old ({kept}) SELECT {kept} FROM {name}",
+            f"DROP TABLE {name}",
+            f"ALTER TABLE old RENAME TO {name}",
+            without(indexes),
+        ):
+            db.execute(text)
+    db.pragma("user_version", 3)
+    db.close()
+    await store.start()
+    try:
+        assert repr([await store.document(id) for id in ("a", "gone")]) == repr(before)
+        assert ids(await keyword(store, "revenue")) == ["a"]
+        assert ids(await dense(store, vector_of("revenue rose"))) == ["a"]
+        assert key("a") in await store.summaries([key("a")])
+        assert await store.apply([put("gone", "late", at=version(4))]) == [Applied.SUPERSEDED]
+        assert await store.apply([put("a", "anew", at=version(9))]) == [Applied.APPLIED]
+        assert await store.apply([put("a", "hers", tenant="hers")]) == [Applied.APPLIED]
+        assert await store.count() == await store.count(tenant="hers") == Counts(1, 1)
+    finally:
+        await store.stop()
+
+
+def without(ddl: str) -> str:
+    return ddl.replace("    tenant TEXT NOT NULL,\n", "").replace("tenant, ", "")

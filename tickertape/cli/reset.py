@@ -22,7 +22,7 @@ from tickertape.cli.failure import one_line
 from tickertape.errors import BrokerError
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
-from tickertape.stores.base import LocalStore
+from tickertape.stores.capabilities import with_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def found(settings: Settings) -> list[Thing]:
     """Return what a reset deletes, as far as it is there."""
     things = []
     for store in open_stores(settings):
-        paths = store.files() if isinstance(store, LocalStore) else []
+        paths = local.files() if (local := with_files(store)) is not None else []
         size = sum(path.stat().st_size for path in paths)
         if paths:
             what = f"store {store.name}: documents, vectors, summaries"
@@ -99,7 +99,7 @@ def left_alone(settings: Settings) -> list[str]:
     """Return what a reset does not delete, though somebody might think so."""
     kept = [f"models: {settings.model_cache}"]
     for store in open_stores(settings):
-        if not isinstance(store, LocalStore):
+        if with_files(store) is None:
             kept.append(f"store {store.name}: it is a server; empty it there")
     if not settings.embedded_broker:
         kept.append(f"topics and records at {settings.bootstrap}")
@@ -120,7 +120,7 @@ def erase(settings: Settings) -> None:
         if (tables := _tables(settings)).exists():
             shutil.rmtree(tables)
         for store in open_stores(settings):
-            for path in store.files() if isinstance(store, LocalStore) else []:
+            for path in local.files() if (local := with_files(store)) is not None else []:
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise click.ClickException(

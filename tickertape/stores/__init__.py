@@ -12,7 +12,7 @@ from tickertape.errors import SettingsError
 from tickertape.settings import Settings
 from tickertape.stores.base import Store
 
-# name -> "module:Class"; the class takes Settings
+# name -> "module:Class"; the class takes Settings. What it needs is an extra of the same name
 STORES: dict[str, str] = {
     "sqlite": "tickertape.stores.sqlite:SqliteStore",
 }
@@ -42,7 +42,8 @@ def _build(name: str, settings: Settings) -> Store:
         if error.name is None or error.name.partition(".")[0] == "tickertape":
             raise
         raise SettingsError(
-            f"TICKERTAPE_STORES: {name} needs the package {error.name}, which is not installed"
+            f"TICKERTAPE_STORES: {name} needs the package {error.name}, which is not installed: "
+            f"pip install -e '.[{name}]'"
         ) from None
     store: Store = adapter(settings)
     return store

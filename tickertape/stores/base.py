@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from tickertape.documents import (
+    DEFAULT_TENANT,
     Applied,
     DocumentKey,
     Head,
     Operation,
     StoredChunk,
-    StoredSummary,
     Vector,
 )
 from tickertape.versions import Version
 
 
 class Mode(enum.Enum):
-    """How a store is asked. Hybrid is made of both, by `tickertape.search`."""
+    """How a store is asked; hybrid is made of both, by `tickertape.search`."""
 
     DENSE = "dense"
     KEYWORD = "keyword"
 
 
+class Capability(enum.Enum):
+    """What only some stores have. Each says what it has (`Store.capabilities`), and
+    `tests/contract/test_stores_capabilities.py` tries it; `tickertape.stores.capabilities` has the
+    methods that come with some."""
+
+    ATOMIC = "atomic"  # a call of `apply` is seen whole or not at all, also after a crash
+    KEYWORDS = "keywords"  # its own keyword index: it answers `Mode.KEYWORD`
+    COUNTS = "counts"  # `count` takes filters
+    CANDIDATES = "candidates"  # `CandidateStore`
+    SUMMARIES = "summaries"  # `SummaryLedger`
+    FILES = "files"  # `LocalStore`
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search. ``filters`` match metadata fields: equal to the value, or to one of a list.
-
-    A dotted name reaches into nested metadata. ``vector`` is set for DENSE, ``text`` for KEYWORD.
+    """A search of a tenant's. ``filters`` match metadata fields: equal to the value, or to one of a
+    list; a dotted name reaches into nested metadata. ``vector`` is set for DENSE, ``text`` for
+    KEYWORD.
     """
 
     mode: Mode
@@ -41,6 +53,7 @@ class Query:
     model: str | None = None  # with precision; only chunks of this model are compared
     collection: str | None = None
     filters: Mapping[str, Any] = field(default_factory=dict)
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +88,15 @@ class Counts:
 
 
 class Store(Protocol):
-    """Documents, chunks with vectors, heads. Every method is off the event loop.
+    """Documents, chunks with vectors, heads. Every method is off the event loop, and concerns one
+    tenant's alone.
 
     Errors: `OutageError` when the store cannot be reached or is overloaded, `TransientError`
     when a call failed and may pass, `PermanentError` for input it will never take.
     """
 
     name: str
+    capabilities: frozenset[Capability]
 
     async def start(self) -> None:
         """Open, create what is missing. Raises `StoreError` when it cannot."""
@@ -103,60 +118,33 @@ class Store(Protocol):
         beside each document and the deletes of each id, also where nothing of it is stored yet.
         An edition that is not shown is remembered and SUPERSEDED; the same event twice is applied
         again. `Put` of a whole text replaces the document's chunks, whatever model they were made
-        with. Where the store has transactions, all is one. A `Touch` whose content is not what is
-        stored is a `TransientError`: another worker was faster.
-        A `Delete` is SUPERSEDED where something newer stays. UNCOVERED: a text that is shown now
-        was not kept (see `missing`); nothing of the document is stored until it comes again.
+        with. A `Touch` whose content is not what is stored is a `TransientError`: another worker
+        was faster. A `Delete` is SUPERSEDED where something newer stays. UNCOVERED: a text that is
+        shown now was not kept (see `missing`); nothing of the document is stored until it comes.
         """
 
-    async def missing(self, id: str) -> list[tuple[DocumentKey, Version]]:
+    async def missing(
+        self, id: str, tenant: str = DEFAULT_TENANT
+    ) -> list[tuple[DocumentKey, Version]]:
         """Return the events of this id, in every collection, that are shown and whose text is not
         stored. Each is to be read again from where its version says it stood."""
 
-    async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+    async def document(
+        self, id: str, collection: str | None = None, tenant: str = DEFAULT_TENANT
+    ) -> list[StoredDocument]:
         """Return what is stored under the id, one entry a collection, chunks in order."""
 
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""
 
-    async def count(self, collection: str | None = None) -> Counts:
+    async def count(
+        self,
+        collection: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        filters: Mapping[str, Any] | None = None,
+    ) -> Counts:
         """Return how many documents (not deleted) and chunks there are."""
 
     async def expire(self, deleted_before: float) -> int:
         """Forget deletes, and heads of documents without a text, of before this time (epoch
-        seconds); return how many heads."""
-
-
-@runtime_checkable
-class SummaryLedger(Protocol):
-    """A store that also remembers summaries; the first such store configured is used."""
-
-    async def summaries(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
-        """Return the summaries there are."""
-
-    async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
-        """Write them; an older version never replaces a newer one."""
-
-
-@runtime_checkable
-class LocalStore(Protocol):
-    """A store that is files of this machine and nothing else: `reset` deletes them."""
-
-    def files(self) -> list[Path]:
-        """Return those that are there."""
-
-
-@runtime_checkable
-class CandidateStore(Protocol):
-    """A store that finds chunks and reads what they say in two calls.
-
-    A hybrid search compares hundreds of scores and shows five passages. A store without this is
-    asked for whole hits instead.
-    """
-
-    async def candidates(self, query: Query) -> Mapping[int, float]:
-        """Return scores as `Store.search` does, by the store's own number of the chunk; best
-        first. Of many candidates, the last may be others than the very next best."""
-
-    async def hits(self, scores: Mapping[int, float]) -> dict[int, Hit]:
-        """Return the hits of these candidates; one that was replaced meanwhile is absent."""
+        seconds), whosever they are; return how many heads."""

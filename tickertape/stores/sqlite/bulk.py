@@ -17,11 +17,11 @@ import orjson
 from tickertape.documents import Applied, Pass, Touch
 from tickertape.stores.sqlite import ledger, read
 from tickertape.stores.sqlite.ledger import LedgerEntry
-from tickertape.stores.sqlite.prepare import Prepared
+from tickertape.stores.sqlite.prepare import Prepared, Space
 from tickertape.stores.sqlite.signbits import pack
 
 Operation = Prepared | Touch | Pass
-Space = Callable[[str, int], int]  # model and dimension -> id, made where it is new
+FindSpace = Callable[[Space], int]  # its id, made where it is new
 
 
 class OneByOne(Exception):
@@ -30,7 +30,7 @@ class OneByOne(Exception):
 
 
 def apply(
-    db: apsw.Connection, operations: Mapping[int, Operation], space: Space
+    db: apsw.Connection, operations: Mapping[int, Operation], space: FindSpace
 ) -> dict[int, Applied]:
     """Do the operations, of a key each, on documents of one part, and with vectors of one size a
     model; return what became of them, by the same numbers.
@@ -124,12 +124,14 @@ def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, LedgerEntry]]) ->
         )
 
 
-def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], space: Space) -> None:
+def _put(
+    db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], space: FindSpace
+) -> None:
     if not puts:
         return
     # First, as a model whose dimension changed is refused while others' chunks are there.
     wanted = {prepared.space for prepared, _ in puts if prepared.put.chunks}
-    ids = {where: space(*where) for where in sorted(wanted)}
+    ids = {where: space(where) for where in sorted(wanted)}
     old = [entry.id for _, entry in puts if entry.id is not None]
     if old:
         clear(db, old)
@@ -137,7 +139,7 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], spac
     now = time.time()
     heads: list[Any] = []
     fields: list[Any] = []
-    spaces: dict[tuple[str, int], list[tuple[Prepared, int]]] = {}
+    spaces: dict[Space, list[tuple[Prepared, int]]] = {}
     for prepared, entry in puts:
         row = entry.id
         if row is None:
@@ -146,8 +148,8 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], spac
         version = str(document.version)
         heads.append(
             [
-                *(row, document.key.collection, document.key.id, version, version),
-                *(put.content_hash, len(put.chunks), 0, document.origin.topic),
+                *(row, document.key.tenant, document.key.collection, document.key.id),
+                *(version, version, put.content_hash, len(put.chunks), 0, document.origin.topic),
                 *(document.origin.partition, document.origin.offset, document.batch_id, now),
                 *(document.source, put.model, prepared.metadata, entry.editions.dumps()),
             ]
@@ -155,7 +157,7 @@ def _put(db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], spac
         fields += [[*field, row] for field in prepared.fields]
         if put.chunks:
             spaces.setdefault(prepared.space, []).append((prepared, row))
-    columns = ", ".join(f"value ->> {number}" for number in range(17))
+    columns = ", ".join(f"value ->> {number}" for number in range(18))
     db.execute(
         f"INSERT OR REPLACE INTO documents SELECT {columns} FROM json_each(?)",  # noqa: S608
         (_json(heads),),

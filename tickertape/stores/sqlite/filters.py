@@ -1,18 +1,18 @@
-"""Collection and metadata filters as SQL. Values are bound, never written into a statement."""
+"""Tenant, collection and metadata filters as SQL. Values are bound, never written into it."""
 
 # ruff: noqa: S608 -- statements are made of constants; values are bound
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
 from tickertape.errors import InvalidRecord
-from tickertape.stores.base import Query
+from tickertape.stores.base import Counts, Mode, Query
 from tickertape.stores.sqlite import read, values
 from tickertape.stores.sqlite.signbits import Ids
 
@@ -35,25 +35,60 @@ class Filter:
     driver_bindings: Sequence[Any]
 
 
-def build(db: apsw.Connection, query: Query) -> Filter | None:
-    """Return the query's filter, None where every document may be returned.
+def chosen(db: apsw.Connection, query: Query) -> Filter | None:
+    """Return the query's filter, None where every chunk may be returned.
+
+    Vectors of two tenants are in different spaces; words are in one index.
 
     Raises:
         InvalidRecord: a filter's value is not a scalar or a list of scalars.
     """
-    fields = [(values.short(name), _wanted(name, value)) for name, value in query.filters.items()]
-    if query.collection is None and not fields:
+    narrow = query.collection is not None or query.filters
+    if not narrow and (query.mode is Mode.DENSE or _alone(db, query.tenant)):
         return None
-    conditions: list[str] = []
-    bindings: list[Any] = []
-    if query.collection is not None:
+    return _build(db, query.tenant, query.collection, query.filters)
+
+
+def count(
+    db: apsw.Connection, collection: str | None, tenant: str, wanted: Mapping[str, Any] | None
+) -> Counts:
+    """Count documents that are not deleted, and their chunks."""
+    where = _build(db, tenant, collection, wanted or {})
+    row = db.execute(
+        "SELECT count(*), coalesce(sum(d.chunk_count), 0) FROM documents d"
+        f" WHERE d.deleted = 0 AND {where.where}",
+        tuple(where.bindings),
+    ).fetchone()
+    assert row is not None
+    return Counts(documents=row[0], chunks=row[1])
+
+
+def _alone(db: apsw.Connection, tenant: str) -> bool:
+    """Whether no other tenant has a document."""
+    others = " UNION ALL ".join(
+        f"SELECT EXISTS (SELECT 1 FROM documents WHERE tenant {than} ?1)" for than in "<>"
+    )
+    return not any(found for (found,) in db.execute(others, (values.bind(tenant),)))
+
+
+def _build(
+    db: apsw.Connection, tenant: str, collection: str | None, wanted: Mapping[str, Any]
+) -> Filter:
+    fields = [(values.short(name), _wanted(name, value)) for name, value in wanted.items()]
+    conditions = ["d.tenant = ?"]
+    bindings: list[Any] = [values.bind(tenant)]
+    if collection is not None:
         conditions.append("d.collection = ?")
-        bindings.append(values.bind(query.collection))
+        bindings.append(values.bind(collection))
+    whole = " AND ".join(conditions).replace("d.", "")
+    driver = f"SELECT id AS document FROM documents WHERE {whole}", tuple(bindings)
     for field in fields:
         conditions.append(f"EXISTS (SELECT 1 FROM fields WHERE document = d.id AND {_FIELD})")
         bindings.extend(field)
-    driver, driver_bindings = _driver(db, query, fields)
-    return Filter(" AND ".join(conditions), bindings, driver, driver_bindings)
+    if fields:
+        rarest = _rarest(db, fields)
+        driver = f"SELECT DISTINCT document FROM fields WHERE {_FIELD}", rarest
+    return Filter(" AND ".join(conditions), bindings, *driver)
 
 
 def passing(db: apsw.Connection, ids: Ids, chosen: Filter | None) -> Ids:
@@ -76,19 +111,12 @@ def matching(db: apsw.Connection, chosen: Filter) -> Ids:
     )
 
 
-def _driver(
-    db: apsw.Connection, query: Query, fields: Sequence[tuple[str, str]]
-) -> tuple[str, Sequence[Any]]:
-    if not fields:
-        return (
-            "SELECT id AS document FROM documents WHERE collection = ?",
-            (values.bind(query.collection),),
-        )
+def _rarest(db: apsw.Connection, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The filter that fewest documents match, of whatever tenant."""
     few = f"SELECT count(*) FROM (SELECT 1 FROM fields WHERE {_FIELD} LIMIT {COMMON})"
-    best = fields[0]
-    if len(fields) > 1:
-        best = min(fields, key=lambda field: int(db.execute(few, field).get))
-    return f"SELECT DISTINCT document FROM fields WHERE {_FIELD}", best
+    if len(fields) == 1:
+        return fields[0]
+    return min(fields, key=lambda field: int(db.execute(few, field).get))
 
 
 def _wanted(name: str, value: Any) -> str:

@@ -19,11 +19,13 @@ from tickertape.stores.sqlite import values
 from tickertape.versions import Origin, Version, read_version
 
 COLUMNS = (
-    'id, collection, key, version, content_hash, chunk_count, deleted, editions, topic, "partition"'
-    ', "offset"'
+    "id, tenant, collection, key, version, content_hash, chunk_count, deleted, editions, topic,"
+    ' "partition", "offset"'
 )
+OF_KEY = "tenant = ? AND collection = ? AND key = ?"
+Id = tuple[str, str]  # of a document: its tenant and its id
 # Deletes of an id by topic; of all collections (None) or of one.
-IdDeletes = dict[str, list[tuple[str, str | None, Deletes]]]
+IdDeletes = dict[Id, list[tuple[str, str | None, Deletes]]]
 
 
 @dataclass(slots=True)
@@ -46,65 +48,76 @@ class LedgerEntry:
 
 def entries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, LedgerEntry]:
     """Return an entry for each key."""
-    deletes = deletes_of(db, {key.id for key in keys})
+    deletes = deletes_of(db, {(key.tenant, key.id) for key in keys})
     found = {key: LedgerEntry(editions=Editions(deletes=of(deletes, key))) for key in keys}
     for row in rows(db, COLUMNS, keys):
-        key = DocumentKey(values.unbind(row[1]), values.unbind(row[2]))
+        key = key_of(row)
         found[key] = _entry(row, of(deletes, key))
     return found
 
 
-def of_id(db: apsw.Connection, id: str) -> dict[DocumentKey, LedgerEntry]:
-    """Return the entries of an id, in every collection."""
-    deletes = deletes_of(db, {id})
-    found = db.execute(f"SELECT {COLUMNS} FROM documents WHERE key = ?", (values.bind(id),))
-    keyed = ((DocumentKey(values.unbind(row[1]), id), row) for row in found)
+def of_id(db: apsw.Connection, id: str, tenant: str) -> dict[DocumentKey, LedgerEntry]:
+    """Return the entries of a tenant's id, in every collection."""
+    deletes = deletes_of(db, {(tenant, id)})
+    sql = f"SELECT {COLUMNS} FROM documents WHERE tenant = ? AND key = ?"
+    found = db.execute(sql, (values.bind(tenant), values.bind(id)))
+    keyed = ((key_of(row), row) for row in found)
     return {key: _entry(row, of(deletes, key)) for key, row in keyed}
+
+
+def key_of(row: Sequence[Any]) -> DocumentKey:
+    """Return the key of a row that begins with id, tenant, collection, key."""
+    tenant, collection, id = map(values.unbind, row[1:4])
+    return DocumentKey(collection, id, tenant)
 
 
 def rows(db: apsw.Connection, columns: str, keys: Sequence[DocumentKey]) -> Iterable[Sequence[Any]]:
     """Return these columns of the rows there are; as one value, as each row would hold the
     interpreter, where JSON can carry the keys."""
-    sql = f"SELECT json_group_array(json_array({columns})) FROM documents WHERE (collection, key)"
+    sql = f"SELECT json_group_array(json_array({columns})) FROM documents"
     try:
-        wanted = orjson.dumps([[key.collection, key.id] for key in keys]).decode()
+        wanted = orjson.dumps([[key.tenant, key.collection, key.id] for key in keys]).decode()
         found: list[list[Any]] = orjson.loads(
             db.execute(
-                f"{sql} IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))", (wanted,)
+                f"{sql} WHERE (tenant, collection, key) IN"
+                " (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))",
+                (wanted,),
             ).get
         )
     except (apsw.SQLError, TypeError):
-        sql = f"SELECT {columns} FROM documents WHERE collection = ? AND key = ?"
+        sql = f"SELECT {columns} FROM documents WHERE {OF_KEY}"
         return list(db.executemany(sql, map(bound, keys)))
     return found
 
 
-def bound(key: DocumentKey) -> tuple[str | bytes | None, str | bytes | None]:
-    """Return the key as it is bound to a statement: collection and id."""
-    return values.bind(key.collection), values.bind(key.id)
+def bound(key: DocumentKey) -> tuple[str | bytes | None, ...]:
+    """Return the key as it is bound to a statement: tenant, collection and id (`OF_KEY`)."""
+    return values.bind(key.tenant), values.bind(key.collection), values.bind(key.id)
 
 
-def deletes_of(db: apsw.Connection, ids: Iterable[str]) -> IdDeletes:
+def deletes_of(db: apsw.Connection, ids: Iterable[Id]) -> IdDeletes:
     """Return what topics said of these ids."""
-    sql = "SELECT key, topic, collection, said FROM deletes WHERE key"
+    sql = "SELECT tenant, key, topic, collection, said FROM deletes WHERE (tenant, key)"
     found: Iterable[Sequence[Any]]
     wanted = list(ids)
     try:
         listed = orjson.dumps(wanted).decode()
-        found = db.execute(f"{sql} IN (SELECT value FROM json_each(?))", (listed,))
+        pairs = "SELECT value ->> 0, value ->> 1 FROM json_each(?)"
+        found = db.execute(f"{sql} IN ({pairs})", (listed,))
     except TypeError:
-        found = db.executemany(f"{sql} = ?", [(values.bind(id),) for id in wanted])
+        found = db.executemany(f"{sql} = (?, ?)", [tuple(map(values.bind, id)) for id in wanted])
     deletes: IdDeletes = defaultdict(list)
-    for id, topic, collection, said in found:
+    for tenant, id, topic, collection, said in found:
         where = values.unbind(collection) or None
-        deletes[values.unbind(id)].append((values.unbind(topic), where, Deletes.loads(said)))
+        whose = values.unbind(tenant), values.unbind(id)
+        deletes[whose].append((values.unbind(topic), where, Deletes.loads(said)))
     return deletes
 
 
 def of(deletes: IdDeletes, key: DocumentKey) -> dict[str, Deletes]:
     """Return those that may concern one document, by topic or `ANY`."""
     found: dict[str, Deletes] = {}
-    for topic, collection, said in deletes.get(key.id, ()):
+    for topic, collection, said in deletes.get((key.tenant, key.id), ()):
         if collection in (None, key.collection):
             who = topic if collection is None else ANY
             found[who] = found.get(who, Deletes()) | said
@@ -122,18 +135,18 @@ def editions(text: str, version: str, origin: Origin, deletes: Mapping[str, Dele
 
 def remember(db: apsw.Connection, delete: Delete) -> None:
     """Keep a delete, whether a document of this id is there or not."""
-    where = (values.bind(delete.id), values.bind(delete.origin.topic))
-    collection = values.bind(delete.collection or "")
+    said_of = (delete.tenant, delete.id, delete.origin.topic, delete.collection or "")
+    where = tuple(map(values.bind, said_of))
     said = Deletes.of(delete.version)
     there = db.execute(
-        "SELECT said FROM deletes WHERE key = ? AND topic = ? AND collection = ?",
-        (*where, collection),
+        "SELECT said FROM deletes WHERE tenant = ? AND key = ? AND topic = ? AND collection = ?",
+        where,
     ).get
     if there is not None:
         said |= Deletes.loads(there)
     db.execute(
-        "INSERT OR REPLACE INTO deletes VALUES (?, ?, ?, ?, ?)",
-        (*where, collection, said.dumps(), time.time()),
+        "INSERT OR REPLACE INTO deletes VALUES (?, ?, ?, ?, ?, ?)",
+        (*where, said.dumps(), time.time()),
     )
 
 
@@ -153,12 +166,12 @@ def missing(db: apsw.Connection, entry: LedgerEntry) -> Iterator[Edition]:
 
 
 def _entry(row: Sequence[Any], deletes: Mapping[str, Deletes]) -> LedgerEntry:
-    origin = Origin(values.unbind(row[8]), row[9], row[10])
+    origin = Origin(values.unbind(row[9]), row[10], row[11])
     return LedgerEntry(
         id=row[0],
-        version=read_version(row[3], origin),
-        content_hash=row[4],
-        chunk_count=row[5],
-        deleted=bool(row[6]),
-        editions=editions(row[7], row[3], origin, deletes),
+        version=read_version(row[4], origin),
+        content_hash=row[5],
+        chunk_count=row[6],
+        deleted=bool(row[7]),
+        editions=editions(row[8], row[4], origin, deletes),
     )

@@ -15,6 +15,7 @@ from tickertape.errors import InvalidRecord
 from tickertape.stores.sqlite import values
 from tickertape.versions import Origin
 
+Space = tuple[str, str, int]  # tenant, model, dimension
 TITLE = ("title", "company")
 
 
@@ -45,9 +46,9 @@ class Prepared:
         return self.put.origin
 
     @property
-    def space(self) -> tuple[str, int]:
-        """Model and dimension of its vectors; means nothing where there are none."""
-        return self.put.model, self.vectors.shape[1]
+    def space(self) -> Space:
+        """Where its vectors belong; means nothing where there are none."""
+        return self.key.tenant, self.put.model, self.vectors.shape[1]
 
 
 def prepare(put: Put) -> Prepared:

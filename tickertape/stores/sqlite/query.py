@@ -10,10 +10,10 @@ from typing import Any
 import apsw
 import numpy as np
 
-from tickertape.documents import DocumentKey, Vector
+from tickertape.documents import Vector
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import Hit, Mode, Query
-from tickertape.stores.sqlite import filters, keyword, values
+from tickertape.stores.sqlite import filters, keyword, ledger, values
 from tickertape.stores.sqlite.filters import Filter
 from tickertape.stores.sqlite.index import Index
 from tickertape.stores.sqlite.postings import Postings
@@ -60,7 +60,7 @@ class Searcher:
     def _found(self, db: apsw.Connection, query: Query, per_hit: int) -> Scored:
         if query.limit < 1:
             return []
-        chosen = filters.build(db, query)
+        chosen = filters.chosen(db, query)
         if query.mode is Mode.KEYWORD:
             return keyword.search(db, self._postings, query, chosen)
         return self._dense(db, query, chosen, per_hit)
@@ -73,7 +73,8 @@ class Searcher:
         if not np.isfinite(query.vector).all():
             raise InvalidRecord("vector", "finite numbers", "NaN or infinity")
         space = db.execute(
-            "SELECT id, dimension FROM spaces WHERE model = ?", (values.bind(query.model),)
+            "SELECT id, dimension FROM spaces WHERE tenant = ? AND model = ?",
+            (values.bind(query.tenant), values.bind(query.model)),
         ).fetchone()
         if space is None:
             return []
@@ -146,18 +147,20 @@ def _cosines(matrix: np.ndarray[Any, np.dtype[np.float32]], vector: Vector) -> A
 def hits(db: apsw.Connection, scores: Mapping[int, float]) -> dict[int, Hit]:
     """The chunks that are there, with all that a hit says."""
     rows = db.execute(
-        "SELECT c.id, c.document, d.collection, d.key, c.ordinal, d.chunk_count, p.text, d.metadata"
+        "SELECT d.id, d.tenant, d.collection, d.key, c.id, c.ordinal, d.chunk_count, p.text,"
+        " d.metadata"
         " FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value"
         " CROSS JOIN documents d ON d.id = c.document CROSS JOIN passages p ON p.id = c.id",
         (json.dumps(list(scores)),),
     )
     metadata: dict[int, Mapping[str, Any]] = {}
     found: dict[int, Hit] = {}
-    for id, document, collection, key, ordinal, chunk_count, text, tree in rows:
+    for row in rows:
+        document, (id, ordinal, chunk_count, text, tree) = row[0], row[4:]
         if document not in metadata:
             metadata[document] = values.load(tree)
         found[id] = Hit(
-            key=DocumentKey(values.unbind(collection), values.unbind(key)),
+            key=ledger.key_of(row),
             ordinal=ordinal,
             chunk_count=chunk_count,
             text=values.unbind(text),

@@ -14,14 +14,14 @@ import numpy as np
 
 from tickertape.documents import DocumentKey, Head, StoredChunk, StoredSummary
 from tickertape.editions import Deletes, Editions
-from tickertape.stores.base import Counts, StoredDocument
+from tickertape.stores.base import StoredDocument
 from tickertape.stores.sqlite import ledger, values
 from tickertape.stores.sqlite.ledger import bound
 from tickertape.stores.sqlite.signbits import Ids
 from tickertape.versions import Origin, Version, read_version
 
 HEAD = (
-    "id, collection, key, version, content_version, content_hash, chunk_count, deleted,"
+    "id, tenant, collection, key, version, content_version, content_hash, chunk_count, deleted,"
     ' topic, "partition", "offset", batch_id, updated_at, editions'
 )
 
@@ -61,7 +61,7 @@ def probe(db: apsw.Connection) -> None:
 
 def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
     """Return the heads there are, those too of which only a delete is known."""
-    deletes = ledger.deletes_of(db, {key.id for key in keys})
+    deletes = ledger.deletes_of(db, {(key.tenant, key.id) for key in keys})
     found = {head.key: head for head in (_head(r, deletes) for r in ledger.rows(db, HEAD, keys))}
     for key in keys if deletes else ():
         said = ledger.of(deletes, key)
@@ -76,25 +76,27 @@ def _gone(key: DocumentKey, deletes: Mapping[str, Deletes]) -> Head:
     return Head(key, version, version, "", 0, True, version.stamp.place, editions=editions)
 
 
-def missing(db: apsw.Connection, id: str) -> list[tuple[DocumentKey, Version]]:
+def missing(db: apsw.Connection, id: str, tenant: str) -> list[tuple[DocumentKey, Version]]:
     """Return the editions of this id that are shown and whose text is not stored."""
     with snapshot(db):
         return [
             (key, edition.version)
-            for key, entry in ledger.of_id(db, id).items()
+            for key, entry in ledger.of_id(db, id, tenant).items()
             for edition in ledger.missing(db, entry)
         ]
 
 
-def document(db: apsw.Connection, id: str, collection: str | None) -> list[StoredDocument]:
+def document(
+    db: apsw.Connection, id: str, collection: str | None, tenant: str
+) -> list[StoredDocument]:
     """Return what is stored under the id, by collection."""
-    sql = f"SELECT {HEAD}, source, model, metadata FROM documents WHERE key = ?1"
+    sql = f"SELECT {HEAD}, source, model, metadata FROM documents WHERE tenant = ?1 AND key = ?2"
     if collection is not None:
-        sql += " AND collection = ?2"
-    bindings = tuple(values.bind(part) for part in (id, collection) if part is not None)
+        sql += " AND collection = ?3"
+    bindings = tuple(values.bind(part) for part in (tenant, id, collection) if part is not None)
     with snapshot(db):
         rows: list[Any] = db.execute(f"{sql} ORDER BY collection", bindings).fetchall()
-        deletes = ledger.deletes_of(db, [id])
+        deletes = ledger.deletes_of(db, [(tenant, id)])
         return [
             StoredDocument(
                 head=_head(row[:-3], deletes),
@@ -107,31 +109,18 @@ def document(db: apsw.Connection, id: str, collection: str | None) -> list[Store
         ]
 
 
-def count(db: apsw.Connection, collection: str | None) -> Counts:
-    """Count documents that are not deleted, and their chunks."""
-    sql = "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE deleted = 0"
-    if collection is None:
-        row = db.execute(sql).fetchone()
-    else:
-        row = db.execute(f"{sql} AND collection = ?", (values.bind(collection),)).fetchone()
-    assert row is not None
-    return Counts(documents=row[0], chunks=row[1])
-
-
 def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
     """Return the summaries there are."""
-    sql = (
-        "SELECT collection, key, version, content_hash, result FROM summaries"
-        " WHERE collection = ? AND key = ?"
-    )
+    columns = "rowid, tenant, collection, key, version, content_hash, result"
+    sql = f"SELECT {columns} FROM summaries WHERE {ledger.OF_KEY}"
     found = [
         StoredSummary(
-            key=DocumentKey(values.unbind(collection), values.unbind(id)),
-            version=read_version(version, Origin("", 0, 0)),
-            content_hash=content_hash,
-            result=values.load(result),
+            key=ledger.key_of(row),
+            version=read_version(row[4], Origin("", 0, 0)),
+            content_hash=row[5],
+            result=values.load(row[6]),
         )
-        for collection, id, version, content_hash, result in db.executemany(sql, map(bound, keys))
+        for row in db.executemany(sql, map(bound, keys))
     ]
     return {summary.key: summary for summary in found}
 
@@ -156,17 +145,17 @@ def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
 
 
 def _head(row: Sequence[Any], deletes: ledger.IdDeletes) -> Head:
-    key = DocumentKey(values.unbind(row[1]), values.unbind(row[2]))
-    origin = Origin(values.unbind(row[8]), row[9], row[10])
+    key = ledger.key_of(row)
+    origin = Origin(values.unbind(row[9]), row[10], row[11])
     return Head(
         key=key,
-        version=read_version(row[3], origin),
-        content_version=read_version(row[4], origin),
-        content_hash=row[5],
-        chunk_count=row[6],
-        deleted=bool(row[7]),
+        version=read_version(row[4], origin),
+        content_version=read_version(row[5], origin),
+        content_hash=row[6],
+        chunk_count=row[7],
+        deleted=bool(row[8]),
         origin=origin,
-        batch_id=values.unbind(row[11]),
-        updated_at=row[12],
-        editions=ledger.editions(row[13], row[3], origin, ledger.of(deletes, key)),
+        batch_id=values.unbind(row[12]),
+        updated_at=row[13],
+        editions=ledger.editions(row[14], row[4], origin, ledger.of(deletes, key)),
     )

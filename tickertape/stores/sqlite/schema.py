@@ -1,8 +1,4 @@
-"""The tables of tickertape.db, and opening a connection to it.
-
-Narrow tables stand beside wide ones so that what is scanned is small: `chunks` (sign bits, read
-whole when a worker first searches) beside `passages` (vectors and text, read by id).
-"""
+"""Opening a connection to tickertape.db, and bringing its tables up to date."""
 
 from __future__ import annotations
 
@@ -14,91 +10,17 @@ from pathlib import Path
 
 import apsw
 
-from tickertape.stores.sqlite import bm25, reindex, relearn
+from tickertape.stores.sqlite import bm25, reindex, relearn, tables, tenants
 
-VERSION = 3  # PRAGMA user_version
+VERSION = 4  # PRAGMA user_version
 # What brings a file of this version to the next one, in a transaction with all the others
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
     1: reindex.words,  # words were cut otherwise: accents, ligatures, AT&T, ON, Chinese
     2: relearn.editions,  # which event is newer went by one version a document
+    3: tenants.separate,  # all was one tenant's
 }
 MIGRATION_SECONDS = 1800.0  # another worker may be at it: a million passages take some minutes
 MIGRATION_STEP_SECONDS = 0.5
-
-DDL = f"""
--- The heads. Versions are text (`tickertape.versions`): a producer's number may be any integer.
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY,
-    collection TEXT NOT NULL,
-    key TEXT NOT NULL,
-    version TEXT NOT NULL,
-    content_version TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
-    chunk_count INTEGER NOT NULL,
-    deleted INTEGER NOT NULL,
-    topic TEXT NOT NULL,
-    "partition" INTEGER NOT NULL,
-    "offset" INTEGER NOT NULL,
-    batch_id TEXT,
-    updated_at REAL NOT NULL,
-    source TEXT,
-    model TEXT,
-    metadata TEXT NOT NULL,
-    editions TEXT NOT NULL DEFAULT '', -- `Editions`, less the deletes
-    UNIQUE (collection, key)
-);
-CREATE INDEX documents_key ON documents (key);
-CREATE INDEX documents_counts ON documents (deleted, collection, chunk_count);
-CREATE INDEX documents_expiry ON documents (updated_at) WHERE deleted;
-
-{relearn.DELETES}
--- Metadata leaf by leaf (see `values.leaves`): what filters look up.
-CREATE TABLE fields (
-    name TEXT NOT NULL,
-    value TEXT NOT NULL,
-    document INTEGER NOT NULL,
-    PRIMARY KEY (name, value, document)
-) WITHOUT ROWID;
-CREATE INDEX fields_document ON fields (document);
-
--- A model with its precision. Vectors of two spaces are never compared.
-CREATE TABLE spaces (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    model TEXT NOT NULL UNIQUE,
-    dimension INTEGER NOT NULL
-);
-
--- AUTOINCREMENT: a changed chunk gets a new, greater id, so readers follow by "id > last seen".
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    document INTEGER NOT NULL,
-    ordinal INTEGER NOT NULL,
-    space INTEGER NOT NULL,
-    uuid BLOB NOT NULL,
-    start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL,
-    bits BLOB NOT NULL,
-    UNIQUE (document, ordinal)
-);
-CREATE TABLE passages (
-    id INTEGER PRIMARY KEY,
-    vector BLOB NOT NULL,
-    text TEXT NOT NULL
-);
-CREATE TABLE removals (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    chunk INTEGER NOT NULL
-);
-
-CREATE TABLE summaries (
-    collection TEXT NOT NULL,
-    key TEXT NOT NULL,
-    version TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
-    result TEXT NOT NULL,
-    PRIMARY KEY (collection, key)
-);
-"""
 
 
 def connect(path: Path, wait: Callable[[int], bool]) -> apsw.Connection:
@@ -160,7 +82,7 @@ def _create(connection: apsw.Connection) -> None:
     if version == 0:
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
             raise ValueError("it is another program's database")
-        connection.execute(DDL)
+        connection.execute(tables.DDL)
         reindex.create(connection)
     elif version > VERSION or version < 0:
         raise ValueError(f"its schema is {version}, this Tickertape reads {VERSION}")

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from tickertape.documents import Applied, DocumentKey, Head, Operation, StoredSummary
+from tickertape.documents import (
+    DEFAULT_TENANT,
+    Applied,
+    DocumentKey,
+    Head,
+    Operation,
+    StoredSummary,
+)
 from tickertape.errors import OutageError
 from tickertape.settings import Settings
-from tickertape.stores.base import Counts, Hit, Query, StoredDocument
+from tickertape.stores.base import Capability, Counts, Hit, Query, StoredDocument
 from tickertape.stores.sqlite import read, write
+from tickertape.stores.sqlite.filters import count
 from tickertape.stores.sqlite.query import Searcher, hits
 from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
 from tickertape.versions import Version
@@ -26,6 +35,7 @@ class SqliteStore:
     """
 
     name = "sqlite"
+    capabilities = frozenset(Capability)  # all there are
 
     def __init__(self, settings: Settings) -> None:
         self.path = settings.data_dir / FILE
@@ -69,13 +79,17 @@ class SqliteStore:
         """Do the operations in order, in one transaction; one result each."""
         return await self._open().write(write.apply, operations) if operations else []
 
-    async def missing(self, id: str) -> list[tuple[DocumentKey, Version]]:
+    async def missing(
+        self, id: str, tenant: str = DEFAULT_TENANT
+    ) -> list[tuple[DocumentKey, Version]]:
         """Return the events of this id that are shown and whose text is not stored."""
-        return await self._open().read(read.missing, id)
+        return await self._open().read(read.missing, id, tenant)
 
-    async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+    async def document(
+        self, id: str, collection: str | None = None, tenant: str = DEFAULT_TENANT
+    ) -> list[StoredDocument]:
         """Return what is stored under the id, one entry a collection."""
-        return await self._open().read(read.document, id, collection)
+        return await self._open().read(read.document, id, collection, tenant)
 
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""
@@ -89,9 +103,14 @@ class SqliteStore:
         """Return the hits of these chunk ids; one that is not there any more is absent."""
         return await self._open().read(hits, scores)
 
-    async def count(self, collection: str | None = None) -> Counts:
+    async def count(
+        self,
+        collection: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        filters: Mapping[str, Any] | None = None,
+    ) -> Counts:
         """Return how many documents and chunks there are."""
-        return await self._open().read(read.count, collection)
+        return await self._open().read(count, collection, tenant, filters)
 
     async def expire(self, deleted_before: float) -> int:
         """Forget deletes, and heads of documents without a text, of before this time."""

@@ -22,8 +22,8 @@ from tickertape.documents import (
 from tickertape.editions import ANY, WHOLE, Deletes, Edition
 from tickertape.errors import InvalidRecord, PermanentError, TransientError
 from tickertape.stores.sqlite import bulk, ledger, values
-from tickertape.stores.sqlite.ledger import LedgerEntry, bound
-from tickertape.stores.sqlite.prepare import Prepared, prepare
+from tickertape.stores.sqlite.ledger import OF_KEY, Id, LedgerEntry, bound
+from tickertape.stores.sqlite.prepare import Prepared, Space, prepare
 from tickertape.stores.sqlite.schema import transaction
 from tickertape.stores.sqlite.signbits import pack
 from tickertape.versions import Origin, Version, read_version
@@ -58,7 +58,7 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
         for number, operation in ready.items()
         if isinstance(operation, OfOne)
         and (operation.edition.part == WHOLE or operation.edition.parts == 1)
-        and counts[operation.key.id] == 1
+        and counts[_id_of(operation)] == 1
     }
     if not _of_one_size(ready.values()):
         many = {}
@@ -106,14 +106,15 @@ def save_summaries(db: apsw.Connection, summaries: Iterable[StoredSummary]) -> N
         for summary, result in rows:
             key = bound(summary.key)
             there = db.execute(
-                "SELECT version FROM summaries WHERE collection = ? AND key = ?", key
+                f"SELECT version FROM summaries WHERE {OF_KEY}",  # noqa: S608 -- constants
+                key,
             ).get
             if there is not None and summary.version < read_version(there, Origin("", 0, 0)):
                 continue
             if entries[summary.key].editions.outdates(Edition(summary.version)):
                 continue
             db.execute(
-                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?)",
                 (*key, str(summary.version), summary.content_hash, result),
             )
 
@@ -131,13 +132,14 @@ def _of_one_size(operations: Iterable[Ready]) -> bool:
     """True where no model has vectors of two sizes."""
     puts = (found for found in operations if isinstance(found, Prepared) and found.put.chunks)
     spaces = {found.space for found in puts}
-    return len({model for model, _ in spaces}) == len(spaces)
+    return len({space[:2] for space in spaces}) == len(spaces)
 
 
-def _id_of(operation: Ready) -> str | None:
+def _id_of(operation: Ready) -> Id | None:
     if isinstance(operation, Exception):
         return None
-    return operation.id if isinstance(operation, Delete) else operation.key.id
+    what = operation if isinstance(operation, Delete) else operation.key
+    return what.tenant, what.id
 
 
 class _Alone:
@@ -194,7 +196,7 @@ class _Alone:
             if gone and entry.id is not None:
                 entry.chunk_count -= bulk.clear(self._db, [entry.id], gone)
         elif not entry.editions.shows(edition):
-            raise TransientError(f"store sqlite: {bound(operation.key)} was changed meanwhile")
+            raise TransientError(f"store sqlite: {operation.key} was changed meanwhile")
         entry.editions.add(edition, operation.origin.topic)
         return Applied.APPLIED
 
@@ -218,7 +220,7 @@ class _Alone:
 
     def _delete(self, delete: Delete) -> Applied:
         """Remember the delete, and remove what it removes."""
-        entries = ledger.of_id(self._db, delete.id)
+        entries = ledger.of_id(self._db, delete.id, delete.tenant)
         ledger.remember(self._db, delete)
         said = Deletes.of(delete.version)
         topic = delete.origin.topic if delete.collection is None else ANY
@@ -294,7 +296,7 @@ class _Alone:
         entry.id = _write_head(self._db, entry, key, version, origin, batch_id=batch)
         entry.version, entry.content_hash, entry.chunk_count = version, "", 0
         entry.deleted = True
-        self._db.execute("DELETE FROM summaries WHERE collection = ? AND key = ?", bound(key))
+        self._db.execute(f"DELETE FROM summaries WHERE {OF_KEY}", bound(key))  # noqa: S608
 
 
 def _shown(entry: LedgerEntry) -> dict[int, Edition]:
@@ -337,7 +339,7 @@ def _insert_chunks(db: apsw.Connection, document: int, prepared: Prepared) -> No
     put = prepared.put
     if not put.chunks:
         return
-    space = _space(db, *prepared.space)
+    space = _space(db, prepared.space)
     rows = zip(put.chunks, prepared.vectors, pack(prepared.vectors), prepared.words, strict=True)
     for chunk, vector, bits, words in rows:
         place = (document, chunk.ordinal, space, chunk.id.bytes, chunk.start, chunk.end)
@@ -372,7 +374,7 @@ def _write_head(
     id = int(
         db.execute(
             "INSERT OR REPLACE INTO documents VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '') RETURNING id",
+            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '') RETURNING id",
             (
                 entry.id,
                 *bound(key),
@@ -430,10 +432,13 @@ def _insert_fields(db: apsw.Connection, document: int, prepared: Prepared | None
     db.executemany("INSERT INTO fields VALUES (?, ?, ?)", rows)
 
 
-def _space(db: apsw.Connection, model: str, dimension: int) -> int:
+def _space(db: apsw.Connection, wanted: Space) -> int:
     """The space of the model, made at its first vector, which fixes the dimension."""
-    name = values.bind(model)
-    found = db.execute("SELECT id, dimension FROM spaces WHERE model = ?", (name,)).fetchone()
+    tenant, model, dimension = wanted
+    name = values.bind(tenant), values.bind(model)
+    found = db.execute(
+        "SELECT id, dimension FROM spaces WHERE tenant = ? AND model = ?", name
+    ).fetchone()
     if found is not None:
         if found[1] == dimension:
             return int(found[0])
@@ -443,7 +448,7 @@ def _space(db: apsw.Connection, model: str, dimension: int) -> int:
             )
             raise InvalidRecord("vector", expected, dimension)
         db.execute("DELETE FROM spaces WHERE id = ?", (found[0],))
-    db.execute("INSERT INTO spaces (model, dimension) VALUES (?, ?)", (name, dimension))
+    db.execute("INSERT INTO spaces (tenant, model, dimension) VALUES (?, ?, ?)", (*name, dimension))
     return db.last_insert_rowid()
 
 

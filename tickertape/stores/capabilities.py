@@ -1,0 +1,57 @@
+"""The methods that come with some capabilities, and how a store that has them is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from tickertape.documents import DocumentKey, StoredSummary
+from tickertape.stores.base import Capability, Hit, Query, Store
+
+
+class SummaryLedger(Protocol):
+    """A store that also remembers summaries; the first such store configured is used."""
+
+    async def summaries(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, StoredSummary]:
+        """Return the summaries there are."""
+
+    async def save_summaries(self, summaries: Iterable[StoredSummary]) -> None:
+        """Write them; an older version never replaces a newer one."""
+
+
+class LocalStore(Protocol):
+    """A store that is files of this machine and nothing else: `reset` deletes them."""
+
+    def files(self) -> list[Path]:
+        """Return those that are there."""
+
+
+class CandidateStore(Protocol):
+    """A store that finds chunks and reads what they say in two calls.
+
+    A hybrid search compares hundreds of scores and shows five passages. A store without this is
+    asked for whole hits instead.
+    """
+
+    async def candidates(self, query: Query) -> Mapping[int, float]:
+        """Return scores as `Store.search` does, by the store's own number of the chunk; best
+        first. Of many candidates, the last may be others than the very next best."""
+
+    async def hits(self, scores: Mapping[int, float]) -> dict[int, Hit]:
+        """Return the hits of these candidates; one that was replaced meanwhile is absent."""
+
+
+def with_summaries(store: Store) -> SummaryLedger | None:
+    """Return the store where it says that it remembers summaries."""
+    return cast(SummaryLedger, store) if Capability.SUMMARIES in store.capabilities else None
+
+
+def with_files(store: Store) -> LocalStore | None:
+    """Return the store where it says that it is files of this machine."""
+    return cast(LocalStore, store) if Capability.FILES in store.capabilities else None
+
+
+def with_candidates(store: Store) -> CandidateStore | None:
+    """Return the store where it says that it has candidates."""
+    return cast(CandidateStore, store) if Capability.CANDIDATES in store.capabilities else None
