@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from loadtest import lanes
 from loadtest.throughput.serve import Clock, serve
 from tickertape import settings as settings_module
-from tickertape.embed import load
+from tickertape.embed import lanes, load
 
 
 def main() -> None:

@@ -9,11 +9,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from loadtest import lanes
 from loadtest.throughput.serve import Clock, serve
 from tickertape import settings as settings_module
 from tickertape.chunking import chunk
-from tickertape.embed import load
+from tickertape.embed import lanes, load
 
 
 def main() -> None:

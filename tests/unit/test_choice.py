@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,17 @@ import numpy as np
 import pytest
 
 from loadtest.tiny_model import tiny_model
-from tickertape.embed import calibrate, choice, device, load, manifest, models
+from tickertape.embed import calibrate, choice, cpu, device, load, manifest, models, trial
 from tickertape.embed.cache import Cache
 from tickertape.embed.choice import Choice, choose
-from tickertape.embed.manifest import CALIBRATED, CALIBRATED_INT8, MODEL, TOKENIZER, Manifest
+from tickertape.embed.manifest import (
+    CALIBRATED,
+    CALIBRATED_DATA,
+    CALIBRATED_INT8,
+    INT8,
+    TOKENIZER,
+    Manifest,
+)
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
 
@@ -33,17 +41,31 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def calibrated(settings: Settings) -> Path:
-    """A model in the place of a calibrated one; what is in it, the choice does not ask."""
+    """A model in the place of a calibrated one: the fp32 one in OpenVINO's format."""
+    import openvino as ov
+
     full = models.find(settings, "fp32")
 
     def make(folder: Path) -> Manifest:
-        shutil.copyfile(full.folder / MODEL, folder / CALIBRATED)
+        ov.save_model(ov.Core().read_model(full.graph), folder / CALIBRATED)
         shutil.copyfile(full.folder / TOKENIZER, folder / TOKENIZER)
-        files = manifest.digests(folder, [CALIBRATED, TOKENIZER])
+        files = manifest.digests(folder, [CALIBRATED, CALIBRATED_DATA, TOKENIZER])
         return replace(full.manifest, precision=CALIBRATED_INT8, files=files)
 
     cache = Cache(settings.model_cache)
     return cache.put(full.manifest.name, CALIBRATED_INT8, make).folder
+
+
+NAMES = {
+    "int8": [f"onnx {INT8}", f"openvino {CALIBRATED_INT8}"],
+    "fp32": ["onnx fp32", "openvino fp32"],
+}
+
+
+def measured(settings: Settings, onnx: float, openvino: float) -> None:
+    """As if the engines had been compared on this CPU before."""
+    for names in NAMES.values():
+        trial.keep(choice.home(settings), dict(zip(names, (onnx, openvino), strict=True)))
 
 
 def of(settings: Settings, **more: str) -> Choice:
@@ -62,20 +84,95 @@ def test_without_the_extra_all_is_as_it_was(
 
 def test_installing_the_extra_changes_no_vectors_by_itself(settings: Settings) -> None:
     assert choice.installed()
+    models.find(settings, "fp32")
+    measured(settings, onnx=1, openvino=2)
     assert [of(settings, precision=p) for p in ("auto", "int8")] == [ONNX_INT8] * 2
     assert of(settings, precision="fp32") == OPENVINO_FP32  # the same identity
+    assert of(settings).reason == "onnx, openvino has no int8 model here"
 
 
-def test_the_calibrated_model_is_taken_once_it_is_made(
-    settings: Settings, calibrated: Path
-) -> None:
+def test_auto_takes_what_was_measured_to_be_faster(settings: Settings, calibrated: Path) -> None:
+    measured(settings, onnx=100, openvino=200)
     assert [of(settings, precision=p) for p in ("auto", "int8")] == [OPENVINO_INT8] * 2
     assert of(settings, precision="fp32") == OPENVINO_FP32
+    measured(settings, onnx=200, openvino=100)
+    assert [of(settings, precision=p) for p in ("auto", "int8")] == [ONNX_INT8] * 2
+    assert of(settings, precision="fp32") == ONNX_FP32
+    measured(settings, onnx=100, openvino=104)  # by chance
+    assert of(settings) == ONNX_INT8
+    measured(settings, onnx=100, openvino=200)
     (calibrated / CALIBRATED).write_bytes(b"cut short")
     assert of(settings) == ONNX_INT8
 
 
+def test_engines_are_measured_once_on_a_cpu_and_again_on_another(
+    settings: Settings, calibrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = of(settings)
+    rates = trial.kept(choice.home(settings), NAMES["int8"])
+    assert rates is not None
+    assert min(rates.values()) > 0  # both ran
+    assert f"measured on {cpu.describe()}: onnx int8 " in first.reason
+    with monkeypatch.context() as nothing:
+        nothing.setattr(trial.subprocess, "run", None)  # it would raise
+        again = of(settings)
+        assert (again, again.reason) == (first, first.reason)
+    monkeypatch.setattr(cpu, "describe", lambda: "another CPU")
+    assert trial.kept(choice.home(settings), NAMES["int8"]) is None
+    assert "measured on another CPU: " in of(settings).reason
+    monkeypatch.undo()
+    assert trial.kept(choice.home(settings), NAMES["int8"]) == rates
+
+
+def test_other_files_are_measured_anew(settings: Settings, calibrated: Path) -> None:
+    measured(settings, onnx=1, openvino=2)
+    names = ["onnx int8", "openvino int8-calibrated-of-other-texts"]
+    assert trial.kept(choice.home(settings), names) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"%s": 1}', '{"%s": {"onnx int8": "fast"}}'])
+def test_a_file_of_what_was_measured_that_is_none_is_measured_again(
+    text: str, settings: Settings
+) -> None:
+    home = choice.home(settings)
+    home.mkdir(parents=True)
+    key = f"{cpu.describe()}: {', '.join(NAMES['int8'])}"
+    (home / trial.KEPT).write_text(text.replace("%s", key))
+    assert trial.kept(home, NAMES["int8"]) is None
+    measured(settings, onnx=1, openvino=2)
+    assert trial.kept(home, NAMES["int8"]) == {"onnx int8": 1, f"openvino {CALIBRATED_INT8}": 2}
+
+
+def test_an_engine_that_cannot_run_is_not_taken_and_tried_again_at_the_next_start(
+    settings: Settings, calibrated: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (calibrated / CALIBRATED).write_bytes(b"<net/>")
+    files = manifest.digests(calibrated, [CALIBRATED, TOKENIZER])
+    body = json.loads((calibrated / "manifest.json").read_text())
+    (calibrated / "manifest.json").write_text(json.dumps({**body, "files": files}))
+    found = of(settings)
+    assert found == ONNX_INT8
+    assert found.reason.endswith(f", openvino {CALIBRATED_INT8} 0 tokens a second")
+    assert f"an engine cannot run: {settings.embedding_model}@{CALIBRATED_INT8}: " in caplog.text
+    assert trial.kept(choice.home(settings), NAMES["int8"]) is None
+
+
+def test_a_comparison_that_fails_is_said_and_not_kept(
+    settings: Settings,
+    calibrated: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(trial, "SECONDS_MAX", 0.01)
+    found = of(settings)
+    assert found == ONNX_INT8
+    assert "could not be compared" in found.reason
+    assert "the engines could not be compared: TimeoutExpired" in caplog.text
+    assert not (choice.home(settings) / trial.KEPT).exists()
+
+
 def test_a_named_engine_is_taken(settings: Settings, calibrated: Path) -> None:
+    measured(settings, onnx=1, openvino=2)
     assert of(settings, engine="onnx") == ONNX_INT8
     assert of(settings, engine="onnx", precision="fp32") == ONNX_FP32
     assert of(settings, engine="openvino") == OPENVINO_INT8
@@ -91,6 +188,7 @@ def test_a_gpu_is_taken_first_and_needs_onnx(
     settings: Settings, calibrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tickertape.embed.onnx.cuda_available", lambda: True)
+    measured(settings, onnx=1, openvino=2)
     assert of(settings) == Choice("onnx", "fp32", "cuda")
     assert of(settings, precision="int8") == OPENVINO_INT8
     assert of(settings, engine="openvino") == OPENVINO_INT8

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest import engines, lanes
+from loadtest import engines
 from tests.unit.test_runner import Fake
+from tickertape.embed import lanes
 
 
 def test_ndcg_by_hand() -> None:

@@ -18,7 +18,7 @@ from tickertape.cli.check import Check
 from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.documents import Delete, Document, DocumentKey, Put, StoredChunk, chunk_id
 from tickertape.editions import Edition
-from tickertape.embed import load
+from tickertape.embed import choice, load
 from tickertape.embed.runner import Runner
 from tickertape.errors import StoreError, TickertapeError
 from tickertape.llm import open_llm
@@ -73,6 +73,7 @@ async def examine(
     yield await _broker(settings)
     yield await _topics(settings)
     yield await _model(settings)
+    yield await _engine(settings)
     try:
         stores = open_stores(settings)
     except TickertapeError as error:
@@ -125,6 +126,15 @@ async def _model(settings: Settings) -> Check:
     took = time.perf_counter() - started
     identity = runner.embedder.identity
     return Check("model", True, f"{identity}, {len(vector)} dimensions, loaded in {took:.1f} s")
+
+
+async def _engine(settings: Settings) -> Check:
+    try:
+        chosen = await asyncio.to_thread(choice.choose, settings)
+    except TickertapeError as error:
+        mend = "set TICKERTAPE_ENGINE=auto, or: faust -A app export-model"
+        return Check("engine", False, str(error), mend)
+    return Check("engine", True, chosen.reason)
 
 
 async def _store(store: Store, write: bool) -> Check:

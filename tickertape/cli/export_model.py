@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tickertape.embed import choice
+from tickertape.embed import choice, trial
 from tickertape.embed.export import ensure
 from tickertape.errors import TickertapeError
 from tickertape.settings import Settings, load
@@ -34,7 +34,7 @@ def run(
     Raises:
         StartError: one line that says why not.
     """
-    precision = choice.choose(settings).precision
+    precision = choice.candidates(settings)[-1].precision  # what is made from the others
     steps: list[str] = []
 
     def say(line: str) -> None:
@@ -45,6 +45,13 @@ def run(
     model = ensure(
         settings, precision, force=force, ready=if_missing, calibration=calibration, say=say
     )
+    made = bool(steps)
+    if made:
+        trial.forget(choice.home(settings))
+    auto = settings.model_copy(update={"engine": "auto"})
+    several = len(choice.candidates(auto)) > 1
+    if several:
+        say(f"auto takes {choice.choose(auto).reason}")
     manifest = model.manifest
     return {
         "model": manifest.name,
@@ -53,7 +60,7 @@ def run(
         "revision": manifest.revision,
         "dimension": manifest.dimension,
         "max_tokens": manifest.max_tokens,
-        "cached": not steps,  # it was there before
+        "cached": not made,  # it was there before
     }
 
 

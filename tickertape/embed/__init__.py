@@ -7,6 +7,7 @@ from importlib import import_module
 
 from tickertape.embed import choice, models
 from tickertape.embed.base import Embedder
+from tickertape.embed.manifest import ModelFiles
 from tickertape.errors import ModelMissing, StartError
 from tickertape.settings import Settings
 
@@ -27,8 +28,9 @@ def load(settings: Settings) -> Embedder:
         StartError: the model, the engine or the device asked for cannot be used.
     """
     chosen = choice.choose(settings)
+    log.info("engine: %s", chosen.reason)
     try:
-        return _build(settings, chosen)
+        return _open(settings, chosen)
     except ModelMissing:
         raise
     except StartError as error:
@@ -36,12 +38,20 @@ def load(settings: Settings) -> Embedder:
             raise
         # onnxruntime-gpu offers CUDA on a machine without a GPU or its libraries, too.
         log.warning("CUDA cannot be used, the CPU is: %s", error)
-        return _build(settings, choice.choose(settings, "cpu"))
+        return _open(settings, choice.choose(settings, "cpu"))
 
 
-def _build(settings: Settings, chosen: choice.Choice) -> Embedder:
+def _open(settings: Settings, chosen: choice.Choice) -> Embedder:
     model = models.find(settings, chosen.precision)
-    module, _, name = ENGINES[chosen.engine].partition(":")
-    build = getattr(import_module(module), name)
-    embedder: Embedder = build(model, device=chosen.device, threads=settings.threads)
+    return build(chosen.engine, model, device=chosen.device, threads=settings.threads)
+
+
+def build(engine: str, model: ModelFiles, *, device: str, threads: int) -> Embedder:
+    """Load a model's files into an engine of the registry.
+
+    Raises:
+        StartError: the engine cannot load them, or not on this device.
+    """
+    module, _, name = ENGINES[engine].partition(":")
+    embedder: Embedder = getattr(import_module(module), name)(model, device=device, threads=threads)
     return embedder

@@ -1,4 +1,7 @@
-"""Embedding a list of sequences as fast as an engine can: its lanes, and nothing around them."""
+"""Embedding a list of sequences as fast as an engine can: its lanes, and nothing around them.
+
+To measure with; a worker's `tickertape.embed.runner` embeds for many callers at a time.
+"""
 
 from __future__ import annotations
 
