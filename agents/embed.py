@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from agents.items import STATES, batch_of, recalled, routes_of, tombstone
+from agents.items import STATES, batch_of, recalled, routes_of, tombstone, uncovered
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
 from tickertape import flows
@@ -34,6 +34,9 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
         async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
             return await embed(works, settings, services(), flow)
 
+        async def behind(done: Sequence[tuple[Work[Item], Done]]) -> list[Outgoing]:
+            return await overtaken(done, settings, services())
+
         return Spec(
             name=flow.name,
             routes=routes_of(flow, settings),
@@ -43,6 +46,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
             stages_of=lambda _origin: flow.stages,
             batch_of=batch_of,
             id_of=id_of,
+            overtaken=behind,
             dependencies=tuple(f"store:{name}" for name in settings.stores),
             share_keys=True,
             window_records=settings.window_records,
@@ -70,19 +74,41 @@ async def embed(
     # Large documents have a part of the model's time of their own: small ones do not wait for them.
     share = (flow.name, any(work.record.large for work in works))
     results = await services.pipeline.run([work.item for work in works], share)
+    again = await uncovered(settings, results)
     embedder = services.runner.embedder
     outcomes: list[Outcome] = []
     for work, result in zip(works, results, strict=True):
         if isinstance(result, Exception):
             outcomes.append(Failed(result))
             continue
-        outputs = await recalled(settings, result)
+        outputs = [again[each] for each in result.uncovered if each in again]
         if isinstance(work.item, Document):
             outputs += _embeddings(settings.topic_embeddings, work, result, embedder.name)
             if flows.SUMMARY in flow.stages:
                 outputs.append(_request(settings.topic_summary_requests, work, result))
         outcomes.append(Done(outputs, STATES.get(result.verdict, State.DONE)))
     return outcomes
+
+
+async def overtaken(
+    done: Sequence[tuple[Work[Item], Done]], settings: Settings, services: Services
+) -> list[Outgoing]:
+    """Return the records of what is shown instead of what was just told: behind an older text,
+    `embeddings` must have the newer one once more.
+
+    What came too late is looked at where another worker may have had it before, which told it and
+    ended before it could look.
+    """
+    told = [
+        work.item
+        for work, outcome in done
+        if isinstance(work.item, Document)
+        and (
+            outcome.state is State.DONE or (outcome.state is State.SUPERSEDED and work.record.again)
+        )
+    ]
+    shown = await services.pipeline.shown_instead(told)
+    return list((await recalled(settings, shown)).values())
 
 
 def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> list[Outgoing]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 from aiokafka.errors import KafkaError
 
+from tickertape import metrics
 from tickertape.decode import key_text
 from tickertape.delivery import copies
 from tickertape.delivery.outcome import State
 from tickertape.delivery.routes import internal, routes
 from tickertape.delivery.spec import TopicRoute
-from tickertape.documents import Document
+from tickertape.documents import Document, DocumentKey
 from tickertape.errors import OutageError
 from tickertape.flows import FLOWS, Flow
 from tickertape.kafka.recall import recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
 from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
+from tickertape.versions import Version
 
 log = structlog.get_logger("tickertape.items")
+
+Shown = tuple[DocumentKey, Version]
 
 STATES = {
     Verdict.REPEAT: State.REPEAT,
@@ -48,25 +54,37 @@ def batch_of(item: Item) -> str | None:
     return item.batch_id if isinstance(item, Document | Removal) else item.document.batch_id
 
 
-async def recalled(settings: Settings, result: Result) -> list[Outgoing]:
-    """Return the records, read again, whose texts are shown now and were not kept: each goes once
-    more through its flow, under the version that it had.
+async def recalled(settings: Settings, shown: Iterable[Shown]) -> dict[Shown, Outgoing]:
+    """Return the records, read again, of what is shown now: each goes once more through its flow,
+    under the version that it had. What Kafka does not have any more is absent.
 
     Raises:
         OutageError: Kafka does not answer.
     """
-    outputs: list[Outgoing] = []
+    wanted = list(dict.fromkeys(shown))
+    try:
+        found = await recall(settings.bootstrap, [version.stamp for _, version in wanted])
+    except KafkaError as error:
+        places = ", ".join(sorted({version.stamp.topic for _, version in wanted}))
+        raise OutageError(f"{places} cannot be read: {error!r}", dependency="kafka") from error
     theirs = {flow.topic(settings) for flow in FLOWS if not flow.internal}
-    for key, version in result.uncovered:
-        place = version.stamp.place
-        try:
-            message = await recall(settings.bootstrap, version.stamp)
-        except KafkaError as error:
-            raise OutageError(f"{place} cannot be read: {error!r}", dependency="kafka") from error
-        if message is None:
-            log.error("text_is_gone", id=key.id, collection=key.collection, place=str(place))
+    outputs = {}
+    for key, version in wanted:
+        stamp = version.stamp
+        line = log.bind(id=key.id, collection=key.collection, place=str(stamp.place))
+        if (message := found.get(stamp)) is None:
+            metrics.texts_gone.inc()
+            line.error("text_is_gone")
             continue
-        record = Record.of(message, trusted=place.topic not in theirs, clock_ms=version.stamp.ms)
-        outputs.append(copies.rekeyed(record, record.origin.topic, key.id))
-        log.info("text_recalled", id=key.id, collection=key.collection, place=str(place))
+        record = Record.of(message, trusted=stamp.topic not in theirs, clock_ms=stamp.ms)
+        outputs[key, version] = copies.rekeyed(record, record.origin.topic, key.id)
+        line.info("text_recalled")
     return outputs
+
+
+async def uncovered(
+    settings: Settings, results: Iterable[Result | Exception]
+) -> dict[Shown, Outgoing]:
+    """Return the records whose texts a delete uncovered (see `recalled`)."""
+    made = [result for result in results if isinstance(result, Result)]
+    return await recalled(settings, (each for result in made for each in result.uncovered))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.items import STATES, batch_of, recalled, routes_of, tombstone
+from agents.items import STATES, batch_of, routes_of, tombstone, uncovered
 from models import Embedding, VectorUpdate
 from models.base import text_entry
 from tickertape import flows
@@ -90,7 +90,9 @@ async def write(
     """Store the vectors, which stand in the records' ``field``; one outcome each."""
     items = [_placed(work.item, services, field) for work in works]
     ready = [item for item in items if not isinstance(item, InvalidRecord)]
-    results = iter(await services.pipeline.run(ready))
+    made = await services.pipeline.run(ready)
+    again = await uncovered(settings, made)
+    results = iter(made)
     outcomes: list[Outcome] = []
     for item in items:
         result = item if isinstance(item, InvalidRecord) else next(results)
@@ -98,7 +100,8 @@ async def write(
             outcomes.append(Failed(result))
         else:
             state = STATES.get(result.verdict, State.DONE)
-            outcomes.append(Done(await recalled(settings, result), state))
+            outputs = [again[each] for each in result.uncovered if each in again]
+            outcomes.append(Done(outputs, state))
     return outcomes
 
 

@@ -60,6 +60,13 @@ produce_errors = _counter(
 progress_refused = _counter(
     "progress_refused_total", "Items whose state the broker refused: counts that stay short."
 )
+not_told_again = _counter(
+    "not_told_again_total",
+    "Results that the broker refused, so that an older one stands behind them on their topic.",
+)
+texts_gone = _counter(
+    "texts_gone_total", "Texts that are shown, were not kept, and are in Kafka no more."
+)
 replayed = _counter("replayed_total", "Dead letters sent again.", "topic")
 flow_window_records = _histogram(
     "flow_window_records", "Records that a flow worked on together.", RECORDS, "flow"

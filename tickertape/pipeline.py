@@ -217,6 +217,25 @@ class Pipeline:
                 results.append(Result(verdict, stored, hashes[index], again))
         return results
 
+    async def shown_instead(
+        self, documents: Sequence[Document]
+    ) -> list[tuple[DocumentKey, Version]]:
+        """Return what wrote the texts that are shown, of those documents that show another's.
+
+        Raises what `run` does.
+        """
+        if not documents:
+            return []
+        heads = await self._stores[0].heads([document.key for document in documents])
+        shown = [
+            (document.key, head.content_version)
+            for document in documents
+            if (head := heads.get(document.key)) is not None
+            and not head.deleted
+            and head.content_version.stamp.place != document.version.stamp.place
+        ]
+        return list(dict.fromkeys(shown))
+
     def _hash(self, item: Item, document: Document) -> str:
         if isinstance(item, Embedded):
             chunk = f"{item.ordinal}/{item.count}/{item.vector.tobytes().hex()}"

@@ -16,7 +16,8 @@ LARGE_BYTES = 2**15  # as a text some 8,000 tokens: a second or more of a CPU's 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record, bytes untouched. ``timestamp_ms`` is Kafka's; ``clock_ms`` is its partition's
-    clock (`kafka.clock`), where that was kept."""
+    clock (`kafka.clock`), where that was kept. ``again``: it stood there before its partition was
+    ours, so whoever had that may have handled it."""
 
     topic: str
     partition: int
@@ -27,9 +28,12 @@ class Record:
     timestamp_ms: int
     trusted: bool = False  # it came through a topic of ours, so our headers are believed
     clock_ms: int | None = None
+    again: bool = False
 
     @classmethod
-    def of(cls, message: Any, *, trusted: bool, clock_ms: int | None = None) -> Record:
+    def of(
+        cls, message: Any, *, trusted: bool, clock_ms: int | None = None, again: bool = False
+    ) -> Record:
         """Return the record that a consumer fetched (an aiokafka.ConsumerRecord)."""
         return cls(
             topic=message.topic,
@@ -41,6 +45,7 @@ class Record:
             timestamp_ms=message.timestamp or 0,
             trusted=trusted,
             clock_ms=clock_ms,
+            again=again,
         )
 
     @property

@@ -69,6 +69,22 @@ class Summaries:
             for document, (outcome, _) in zip(documents, pairs, strict=True)
         ]
 
+    async def newer(self, documents: Sequence[Document]) -> list[StoredSummary]:
+        """Return the summaries of newer versions of these documents that the ledger has.
+
+        Raises:
+            Exception: the ledger cannot be read.
+        """
+        if not documents:
+            return []
+        known = await self._ledger.summaries([document.key for document in documents])
+        newer = {
+            document.key: stored
+            for document in documents
+            if (stored := known.get(document.key)) is not None and stored.version > document.version
+        }
+        return list(newer.values())
+
     async def _one(
         self,
         document: Document,

@@ -182,14 +182,15 @@ class TickertapeApp(faust.App):
                     )
                     offsets = self.offsets.again(tp.topic, tp.partition)
                     self._clocks[tp] = PartitionClock()
-                taken = flow.put(self._records(tp, messages, trusted=trusted), offsets)
+                records = self._records(tp, messages, trusted=trusted, end=offsets.end)
+                taken = flow.put(records, offsets)
                 if not taken and len(messages) < DEFERRED_RECORDS:
                     self.holds.defer(self.consumer, tp)
         if any(flow.wants_hold for flow in self.flows):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
 
-    def _records(self, tp: TP, messages: list[Any], *, trusted: bool) -> list[Record]:
+    def _records(self, tp: TP, messages: list[Any], *, trusted: bool, end: int) -> list[Record]:
         clock = self._clocks.setdefault(tp, PartitionClock())
         stamped = [m.timestamp for m in messages if m.timestamp_type == LOG_APPEND]
         # This machine's clock may be behind; the broker's own stamps tell how late it is at least.
@@ -200,6 +201,7 @@ class TickertapeApp(faust.App):
                 message,
                 trusted=trusted,
                 clock_ms=clock.read(message.offset, message.timestamp, message.timestamp_type, now),
+                again=message.offset < end,
             )
             for message in messages
         ]
@@ -212,7 +214,7 @@ class TickertapeApp(faust.App):
             self._topic_ids.pop(tp.topic, None)
             self._clocks.pop(tp, None)
             if (start := starts.get(tp)) is not None:
-                offsets.committed = start.committed
+                offsets.committed, offsets.end = start.committed, start.end
                 offsets.reach(start.offset)
                 self._clocks[tp] = PartitionClock(start.metadata.clock_ms)
         for tp, start in starts.items():

@@ -65,7 +65,7 @@ class _Reconciler:
             self._stored(id, records, last, heads.pop(id, []))
             self._embedded(id, alive, last, vectors.pop(id, []))
             if records[0].origin[0] == self._e.summarised:
-                self._summarised(id, alive, last, summaries.pop(id, []))
+                self._summarised(id, last, summaries.pop(id, []))
         for name, extra in (("head", heads), ("vector", vectors), ("summary", summaries)):
             never = [id for id in extra if not OF_A_TOPIC_THAT_IS_GONE.match(id)]
             self._add("doubled", (f"{id}: a {name} of a document never sent" for id in never))
@@ -136,13 +136,14 @@ class _Reconciler:
     def _embedded(
         self, id: str, alive: Sequence[Input], last: Sequence[Input], vectors: Sequence[Vector]
     ) -> None:
-        """`embeddings` never goes back, and has every chunk of the newest text."""
+        """`embeddings` has every chunk of the newest text, behind all that is older."""
         at: Input | None = None
-        for vector in vectors:
+        behind = 0
+        for place, vector in enumerate(vectors):
             said = [r for r in alive if r.text is not None and r.label == vector.label]
             later = [r for r in said if at is None or not _goes_back(alive, at, r)]
             if not later:
-                self._add("misordered", [f"{id}: embeddings: {vector.label} after {at}"])
+                behind = place + 1
                 continue
             at = min(later, key=lambda r: r.version)
         wanted = {r.mark for r in last if r.mark is not None}
@@ -151,28 +152,22 @@ class _Reconciler:
         labels = {r.label for r in alive if r.mark in wanted}
         chunks: dict[str, set[int]] = defaultdict(set)
         counts = {v.label: v.chunk_count for v in vectors if v.label in labels}
-        for vector in vectors:
+        for vector in vectors[behind:]:
             chunks[vector.label].add(vector.chunk)
         if not any(chunks[label] == set(range(count)) for label, count in counts.items()):
-            self._add("lost", [f"{id}: embeddings lack its vectors; {_tell(last)}"])
+            late = f" behind {vectors[behind - 1].label}" if behind else ""
+            kind = "misordered" if behind else "lost"
+            self._add(kind, [f"{id}: embeddings lack its vectors{late}; {_tell(last)}"])
 
-    def _summarised(
-        self, id: str, alive: Sequence[Input], last: Sequence[Input], marks: Sequence[str]
-    ) -> None:
-        """`llm-results` follows the versions: each result is of the same one or of a newer."""
-        at: Input | None = None
-        mark = None
-        for seen in marks:
-            said = [r for r in alive if r.mark == seen]
-            later = [r for r in said if at is None or not _goes_back(alive, at, r)]
-            if not later:
-                self._add("misordered", [f"{id}: llm-results: {seen} after {mark}"])
-                continue
-            at, mark = min(later, key=lambda r: r.version), seen
+    def _summarised(self, id: str, last: Sequence[Input], marks: Sequence[str]) -> None:
+        """`llm-results` ends with the newest text's."""
         if any(r.mark is None or r.origin in self._dead for r in last):
             return
-        if mark not in {r.mark for r in last}:
-            self._add("lost", [f"{id}: llm-results end with {mark}; {_tell(last)}"])
+        wanted = {r.mark for r in last}
+        if not marks or marks[-1] not in wanted:
+            kind = "misordered" if wanted.intersection(marks) else "lost"
+            end = marks[-1] if marks else None
+            self._add(kind, [f"{id}: llm-results end with {end}; {_tell(last)}"])
 
     def _batches(self) -> None:
         records: dict[str, list[Input]] = defaultdict(list)

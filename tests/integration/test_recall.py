@@ -1,16 +1,18 @@
-"""One record is read again from where it stands, and what is not there any more is not."""
+"""Records are read again from where they stand, and what is not there any more is not."""
 
 from __future__ import annotations
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
+import tickertape.kafka.recall
 from testkit.broker import Broker
 from tests.fixtures_broker import MakeTopic
 from tickertape.kafka.recall import recall
 from tickertape.versions import Stamp
 
 
-async def test_one_record_is_read_again(broker: Broker, make_topic: MakeTopic) -> None:
+async def test_records_are_read_again(broker: Broker, make_topic: MakeTopic) -> None:
     topic = make_topic(partitions=2)
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
@@ -19,13 +21,31 @@ async def test_one_record_is_read_again(broker: Broker, make_topic: MakeTopic) -
             await producer.send_and_wait(topic, str(n).encode(), partition=1)
     finally:
         await producer.stop()
-    for offset in (0, 4):
-        found = await recall(broker.bootstrap, Stamp(0, offset, 1, topic))
-        assert found is not None
-        assert found.value == str(offset).encode()
+    there = [Stamp(0, offset, 1, topic) for offset in (4, 0, 1)]
     places = [(5, 1, topic), (0, 0, topic), (0, 7, topic), (0, 0, "no-such-topic")]
-    for gone in (Stamp(0, *place) for place in places):
-        assert await recall(broker.bootstrap, gone) is None
+    gone = [Stamp(0, *place) for place in places]
+    found = await recall(broker.bootstrap, [*gone, *there])
+    assert {stamp: message.value for stamp, message in found.items()} == dict(
+        zip(there, (b"4", b"0", b"1"), strict=True)
+    )
+
+
+async def test_what_lies_far_apart_is_all_found(
+    broker: Broker, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickertape.kafka.recall, "NEAR", 3)
+    topic = make_topic(partitions=1)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
+    await producer.start()
+    try:
+        for n in range(100):
+            await producer.send(topic, str(n).encode() * 1000)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    wanted = [Stamp(0, offset, 0, topic) for offset in (0, 2, 50, 52, 57, 99)]
+    found = await recall(broker.bootstrap, wanted)
+    assert sorted(message.offset for message in found.values()) == [0, 2, 50, 52, 57, 99]
 
 
 async def test_another_record_at_its_place_is_not_it(broker: Broker, make_topic: MakeTopic) -> None:
@@ -36,5 +56,6 @@ async def test_another_record_at_its_place_is_not_it(broker: Broker, make_topic:
         sent = await producer.send_and_wait(topic, b"x", partition=0)
     finally:
         await producer.stop()
-    assert await recall(broker.bootstrap, Stamp(sent.timestamp, 0, 0, topic)) is not None
-    assert await recall(broker.bootstrap, Stamp(sent.timestamp - 1, 0, 0, topic)) is None
+    right, wrong = (Stamp(sent.timestamp - late, 0, 0, topic) for late in (0, 1))
+    assert list(await recall(broker.bootstrap, [right])) == [right]
+    assert await recall(broker.bootstrap, [wrong]) == {}

@@ -195,6 +195,13 @@ def test_a_delete_lets_versions_begin_anew():
     assert classes(replace(right, inputs=[first, last])) == {"stale", "misordered"}
 
 
+def test_an_older_one_may_come_between_two_newer_ones():
+    told = [("d1", "d1e1"), ("d1", "d1e2"), ("d1", "d1e1"), ("d1", "d1e2")]
+    assert classes(replace(GOOD, vectors=vectors(0, 1, 0, 1), summaries=told)) == set()
+    half = vectors(0, 1, 0, 1)[:-1]
+    assert classes(replace(GOOD, vectors=half)) == {"misordered"}
+
+
 def test_a_summary_that_died_once_and_was_made_once_counts_as_it_was_told():
     letter = Letter("summary-requests-dlq", (FILINGS, 0, 1), "TransientError")
     for told in (batch(2), batch(1, 1)):

@@ -71,7 +71,8 @@ async def delete(store: SqliteStore, version: int) -> None:
 async def results(services: Services, version: int) -> int:
     value = SummaryRequest.of(document(version)).encode()
     record = Record("summary-requests", 0, version, b"d1", value, (), 1, trusted=True)
-    (outcome,) = await summarize([Work(record, document(version))], Settings(), services)
+    summaries = Summaries(services.summarizer, services.stores, 3)
+    (outcome,) = await summarize([Work(record, document(version))], Settings(), summaries)
     assert isinstance(outcome, Done)
     return len(outcome.outputs)
 

@@ -51,7 +51,7 @@ def working(tmp_path: Path) -> tuple[TickertapeApp, Consumer]:
     )
     consumer = Consumer()
     app._consumer, app._consuming = cast(Any, consumer), True
-    start = Start(10, 10, Metadata(), "first")
+    start = Start(10, 10, Metadata(), "first", 20)
     app.begin(consumer.assignment(), dict.fromkeys(consumer.assignment(), start))
     return app, consumer
 

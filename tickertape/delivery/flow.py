@@ -253,6 +253,7 @@ class Flow(Generic[T]):
             left = self._still_owned(left)
             decided = [each for each in decided if not each.entry.offsets.revoked]
             await self._settlement.settle(decided)
+            await self._settlement.follow_up(decided)
             self._finish([each.entry for each in decided])
             for breaker in self._breakers.opened(self._dependencies):
                 if decided and breaker.name.startswith(PRODUCING):
@@ -297,7 +298,7 @@ class Flow(Generic[T]):
         outcomes = await self._handle([work for _, work in works])
         self._judge([*outages, *outcomes])
         decided += [
-            Decided(entry, outcome, self.spec.batch_of(work.item))
+            Decided(entry, outcome, self.spec.batch_of(work.item), work)
             for (entry, work), outcome in zip(works, outcomes, strict=True)
         ]
         return [each for each in decided if not holds(each.outcome)]

@@ -14,7 +14,7 @@ from collections import deque
 class PartitionOffsets:
     """The records of one partition that were handed to us and are not settled yet."""
 
-    __slots__ = ("_done", "_next", "_order", "committed", "partition", "revoked", "topic")
+    __slots__ = ("_done", "_next", "_order", "committed", "end", "partition", "revoked", "topic")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
@@ -24,6 +24,7 @@ class PartitionOffsets:
         self._done: set[int] = set()
         self._next: int | None = None  # to be delivered
         self.committed: int | None = None  # what the group has stored, as far as is known
+        self.end = 0  # of the partition, when it became ours
 
     def deliver(self, offset: int) -> bool:
         """Take over a record; False when it was delivered before in this generation."""

@@ -215,7 +215,8 @@ class RetryReader:
             if self._offsets.of(tp.topic, tp.partition).went_back(message.offset):
                 self._offsets.again(tp.topic, tp.partition)
             offsets = self._offsets.of(tp.topic, tp.partition)
-            flow.put([Record.of(message, trusted=True)], offsets)
+            again = message.offset < offsets.end
+            flow.put([Record.of(message, trusted=True, again=again)], offsets)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
         now = time.monotonic()
@@ -259,7 +260,7 @@ class RetryReader:
         for tp, start in starts.items():
             consumer.seek(tp, start.offset)
             offsets = self._offsets.again(tp.topic, tp.partition)
-            offsets.committed = start.committed
+            offsets.committed, offsets.end = start.committed, start.end
             offsets.reach(start.offset)
             if start.topic_id is not None:
                 self._topic_ids[tp.topic] = start.topic_id

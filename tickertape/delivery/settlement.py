@@ -19,7 +19,7 @@ import structlog
 from tickertape import metrics
 from tickertape.delivery import copies, policy, progress
 from tickertape.delivery.offsets import PartitionOffsets
-from tickertape.delivery.outcome import Done, Failed, Outcome, State
+from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
 from tickertape.errors import OutageError, PermanentError, TooLarge, classify, drop_traceback
@@ -42,11 +42,13 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A record with its outcome, and the batch it belongs to."""
+    """A record with its outcome, the batch it belongs to, and what it was decoded to (None where
+    the agent never saw it)."""
 
     entry: InFlight
     outcome: Outcome
     batch: str | None
+    work: Work[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,26 @@ class Settlement:
         outcomes = Counter((one.decided.entry.record.topic, one.state.value) for one in followed)
         for labels, count in outcomes.items():
             metrics.messages_consumed.labels(*labels).inc(count)
+
+    async def follow_up(self, decided: Sequence[Decided]) -> None:
+        """Publish what has to stand behind what `settle` confirmed (`Spec.overtaken`).
+
+        A store orders what several workers write of a document, and no topic does: what one of
+        them published late may stand behind the newer text of another.
+
+        Raises:
+            OutageError: it could not be found out, or not be published.
+        """
+        done = [
+            (each.work, each.outcome)
+            for each in decided
+            if each.work is not None and isinstance(each.outcome, Done)
+        ]
+        if self._spec.overtaken is None or not done:
+            return
+        for error in (await self._confirm([await self._spec.overtaken(done)])).values():
+            metrics.not_told_again.inc()
+            log.error("not_told_again", flow=self._spec.name, error=str(error)[:500])
 
     def _tell_superseded(self, passed: Sequence[_Following]) -> None:
         """What a newer event made of no use is done; but nobody should wonder where it went."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tickertape.delivery.outcome import Outcome, Work
+from tickertape.delivery.outcome import Done, Outcome, Work
 from tickertape.record import Outgoing, Record
 
 T = TypeVar("T")
@@ -40,6 +40,11 @@ class Spec(Generic[T]):
     id_of: Callable[[T], str | None] = lambda _item: None
     passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
     dependencies: tuple[str, ...] = ()
+    # Asked when all that was done is confirmed: what is to stand behind it, because another worker
+    # stored something newer while ours was on its way.
+    overtaken: Callable[[Sequence[tuple[Work[T], Done]]], Awaitable[Sequence[Outgoing]]] | None = (
+        None
+    )
     # Other flows write the same documents and publish to the same topics: their keys are one order.
     share_keys: bool = False
     keyed: bool = True  # False: first come, first served (with one window: in offset order)

@@ -43,12 +43,13 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a partition is read from. ``committed`` is what the group has stored, however wrong;
-    ``metadata`` is that of a committed offset that is used."""
+    ``metadata`` is that of a committed offset that is used; ``end`` is the partition's end then."""
 
     offset: int
     committed: int | None
     metadata: Metadata
     topic_id: str | None
+    end: int
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
@@ -127,7 +128,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             id = states[tp.topic].id if tp.topic in states else None
             point = points.get(tp)
             if point is None:
-                found[tp] = Start(begins[tp], None, Metadata(), id)
+                found[tp] = Start(begins[tp], None, Metadata(), id, ends[tp])
                 continue
             theirs = point.metadata.topic_id
             if (theirs and id and theirs != id) or point.offset > ends[tp]:
@@ -140,10 +141,10 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                     end=ends[tp],
                     reason=why,
                 )
-                found[tp] = Start(begins[tp], point.offset, Metadata(), id)
+                found[tp] = Start(begins[tp], point.offset, Metadata(), id, ends[tp])
             else:
                 offset = max(point.offset, begins[tp])
-                found[tp] = Start(offset, point.offset, point.metadata, id)
+                found[tp] = Start(offset, point.offset, point.metadata, id, ends[tp])
         return found
 
     async def topic_states(self, names: Iterable[str]) -> dict[str, cluster.TopicState]:

@@ -1,8 +1,10 @@
-"""One record, read again from where it stands."""
+"""Records, read again from where they stand."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -12,41 +14,70 @@ from tickertape.kafka.clock import LOG_APPEND
 from tickertape.kafka.consumer import Consumer
 from tickertape.versions import Stamp
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 10.0  # that nothing comes
+NEAR = 1_000  # records: to read past them costs less than to seek
 
 
-async def recall(bootstrap: str, stamp: Stamp) -> Any | None:
-    """Return the record that was said then and there (an aiokafka.ConsumerRecord); None where it
-    is not there any more, or another is, as its topic was made anew.
+async def recall(bootstrap: str, stamps: Collection[Stamp]) -> dict[Stamp, Any]:
+    """Return the records that were said then and there (aiokafka.ConsumerRecord). One that is not
+    there any more is absent, and so is one that another stands for, as its topic was made anew.
 
     Raises:
         KafkaError: the broker does not answer.
     """
-    place = stamp.place
-    tp = TopicPartition(place.topic, place.partition)
+    wanted: dict[TopicPartition, dict[int, Stamp]] = defaultdict(dict)
+    for stamp in stamps:
+        wanted[TopicPartition(stamp.topic, stamp.partition)][stamp.offset] = stamp
+    if not wanted:
+        return {}
+    found: dict[Stamp, Any] = {}
     consumer = Consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        state = (await consumer.topic_states([place.topic])).get(place.topic)
-        if state is None or place.partition >= state.partitions:
-            return None
-        consumer.assign([tp])
-        begin = (await consumer.beginning_offsets([tp]))[tp]
-        end = (await consumer.end_offsets([tp]))[tp]
-        if not begin <= place.offset < end:
-            return None
-        consumer.seek(tp, place.offset)
-        async with asyncio.timeout(SECONDS_MAX):
-            while (await consumer.position(tp)) <= place.offset:
-                for message in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
-                    if message.offset >= place.offset:
-                        there = message.offset == place.offset
-                        return message if there and _said_then(message, stamp) else None
-        return None  # passed over: a gap of a compacted topic, an aborted transaction
-    except TimeoutError as error:
-        raise KafkaTimeoutError(f"{place} did not come in {SECONDS_MAX:g} s") from error
+        states = await consumer.topic_states({tp.topic for tp in wanted})
+        for tp, theirs in wanted.items():
+            if tp.topic in states and tp.partition < states[tp.topic].partitions:
+                found |= await _of_partition(consumer, tp, theirs)
     finally:
         await consumer.stop()
+    return found
+
+
+async def _of_partition(
+    consumer: Consumer, tp: TopicPartition, wanted: Mapping[int, Stamp]
+) -> dict[Stamp, Any]:
+    consumer.assign([tp])
+    begin = (await consumer.beginning_offsets([tp]))[tp]
+    end = (await consumer.end_offsets([tp]))[tp]
+    found: dict[Stamp, Any] = {}
+    position: int | None = None
+    for offset in sorted(offset for offset in wanted if begin <= offset < end):
+        if position is not None and offset < position:
+            continue  # came with the one before it, or is not there
+        if position is None or offset > position + NEAR:
+            consumer.seek(tp, offset)
+        while (position := await consumer.position(tp)) <= offset:
+            try:
+                async with asyncio.timeout(SECONDS_MAX):
+                    messages = await _next(consumer, tp)
+            except TimeoutError as error:
+                place = f"{tp.topic}/{tp.partition}/{offset}"
+                raise KafkaTimeoutError(f"{place} did not come in {SECONDS_MAX:g} s") from error
+            for message in messages:
+                stamp = wanted.get(message.offset)
+                if stamp is not None and _said_then(message, stamp):
+                    found[stamp] = message
+    return found
+
+
+async def _next(consumer: Consumer, tp: TopicPartition) -> list[Any]:
+    """Wait until the position has moved: over records, or a gap of a compacted topic, or those
+    of an aborted transaction."""
+    before = await consumer.position(tp)
+    while True:
+        messages: list[Any] = (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
+        if messages or await consumer.position(tp) > before:
+            return messages
 
 
 def _said_then(message: Any, stamp: Stamp) -> bool:
