@@ -13,7 +13,7 @@ from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document, DocumentKey
 from tickertape.flows import SUMMARIES
-from tickertape.record import Headers, Outgoing, Record
+from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.summaries import Summaries, Summarized
@@ -89,7 +89,7 @@ def _outcome(topic: str, work: Work[Document], found: Summarized) -> Outcome:
 
 
 def _output(
-    topic: str, key: DocumentKey, result: Mapping[str, Any], headers: Headers = ()
+    topic: str, key: DocumentKey, result: Mapping[str, Any], headers: h.Headers = ()
 ) -> Outgoing:
     value = LlmResult(**{"collection": key.collection, **result}).encode()
     return Outgoing(topic, key.id.encode(), value, headers)
