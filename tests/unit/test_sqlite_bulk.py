@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import apsw
 import numpy as np
@@ -69,6 +68,7 @@ def content(db: apsw.Connection) -> dict[str, list[Any]]:
     found = {t: db.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in TABLES}
     keys = {row[0]: row[1:4] for row in found["documents"]}
     passages = {row[0]: row[1:] for row in found["passages"]}
+    used = {row[3] for row in found["chunks"]}  # an empty space fixes nothing
     return {
         "documents": sorted(((*row[1:13], *row[14:]) for row in found["documents"]), key=repr),
         "fields": sorted(((*row[:2], keys[row[2]]) for row in found["fields"]), key=repr),
@@ -78,7 +78,7 @@ def content(db: apsw.Connection) -> dict[str, list[Any]]:
         ),
         "left": list(passages.values()),
         "searched": db.execute("SELECT count(*) FROM passages_fts").fetchall(),
-        "spaces": sorted(row[1:] for row in found["spaces"]),
+        "spaces": sorted(row[1:] for row in found["spaces"] if row[0] in used),
     }
 
 
@@ -98,8 +98,7 @@ def test_together_and_one_by_one_are_the_same(windows: Sequence[Sequence[Operati
         for window in windows:
             results = write.apply(together, window)
             event("an operation at fault" if any(map(is_error, results)) else "all applied")
-            with patch.object(write, "_together", return_value={}):
-                expected = write.apply(alone, window)
+            expected = [write.apply(alone, [operation])[0] for operation in window]
             assert list(map(repr, results)) == list(map(repr, expected))
         assert content(together) == content(alone)
         together.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.contract.store_kit import ids, keyword, put, version
+from tests.contract.store_kit import MODEL, ids, keyword, put, vector_of, version
 from tickertape.documents import Applied
 from tickertape.errors import OutageError, PermanentError, SettingsError, StoreError
 from tickertape.settings import Settings
@@ -121,20 +121,25 @@ async def test_full_disk_is_an_outage_and_passes(store: SqliteStore) -> None:
     assert await store.apply(large) == [Applied.APPLIED] * 40
 
 
-@pytest.mark.parametrize("failing", ["bulk.apply", "_put"])
+@pytest.mark.parametrize("other", [MODEL, "of another size"])
 async def test_a_disk_that_ends_the_transaction_is_an_outage(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, failing: str
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    """SQLite rolls everything back by itself then, savepoints too."""
+    """SQLite rolls everything back by itself then, savepoints too; done together or one by one."""
+    calls: list[bool] = []
 
-    def fails(db: apsw.Connection, *_: object) -> None:
+    def fails(db: apsw.Connection, _: object, *, alone: bool) -> None:
+        calls.append(alone)
         db.execute("ROLLBACK")
         raise apsw.FullError("the disk is full")
 
+    size = 16 if other == MODEL else 8
+    operations = [put("a", "one"), put("b", "two", vectors=[vector_of("two", size)])]
     with monkeypatch.context() as patch:
-        patch.setattr(f"tickertape.stores.sqlite.write.{failing}", fails)
+        patch.setattr("tickertape.stores.sqlite.bulk.write", fails)
         with pytest.raises(OutageError, match="Full"):
-            await store.apply([put("a", "one"), put("b", "two"), put("b", "two", at=version(2))])
+            await store.apply(operations)
+    assert calls == [other != MODEL]
     assert await store.apply([put("a", "one")]) == [Applied.APPLIED]
 
 

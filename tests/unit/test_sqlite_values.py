@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickertape.stores import metadata, prepare
 from tickertape.stores.sqlite import values
 
 anything = st.text(st.characters(exclude_categories=())) | st.sampled_from(("\0", "\ud800", ""))
@@ -26,32 +27,32 @@ def test_text_comes_back(text: str) -> None:
 
 @given(anything)
 def test_words_are_clean(text: str) -> None:
-    assert "\0" not in values.words(text)
-    values.words(text).encode()
+    assert "\0" not in prepare.plain(text)
+    prepare.plain(text).encode()
 
 
 @settings(max_examples=50, deadline=None)
 @given(trees)
 def test_tree_comes_back(tree: dict[str, Any]) -> None:
-    text = values.dump(tree)
+    text = metadata.dump(tree)
     assert text.isascii()
-    assert values.load(text) == tree
+    assert metadata.load(text) == tree
 
 
 @settings(max_examples=50, deadline=None)
 @given(trees)
 def test_deep_form_comes_back_too(tree: dict[str, Any]) -> None:
     """The form that trees get which the JSON parser's stack could not take."""
-    text = values._node_by_node(values._nodes(tree))
-    assert text.startswith(values.DEEP)
-    assert values.load(text) == tree
+    text = metadata._node_by_node(metadata._nodes(tree))
+    assert text.startswith(metadata.DEEP)
+    assert metadata.load(text) == tree
 
 
 def test_deep_tree_needs_no_stack() -> None:
     tree: dict[str, Any] = {"leaf": 1}
     for _ in range(20_000):
         tree = {"a": [tree]}
-    levels, node = 0, values.load(values.dump(tree))
+    levels, node = 0, metadata.load(metadata.dump(tree))
     while "a" in node:
         levels, node = levels + 1, node["a"][0]
     assert (levels, node) == (20_000, {"leaf": 1})
@@ -59,12 +60,12 @@ def test_deep_tree_needs_no_stack() -> None:
 
 def test_what_json_has_not_is_refused() -> None:
     with pytest.raises(TypeError):
-        values.dump({"a": object()})
+        metadata.dump({"a": object()})
 
 
 def test_leaves_have_dotted_names() -> None:
     tree = {"a": {"b": [1, {"c": "x"}, [2]]}, "d": None, "e": {}, "f": []}
-    assert sorted(values.leaves(tree)) == [
+    assert sorted(metadata.leaves(tree)) == [
         ("a.b", "1"),
         ("a.b", "2"),
         ("a.b.c", "x"),
@@ -91,13 +92,13 @@ def test_leaves_have_dotted_names() -> None:
     ],
 )
 def test_values_compare_as_a_reader_would(one: Any, other: Any, same: bool) -> None:
-    assert (values.canonical(one) == values.canonical(other)) is same
+    assert (metadata.canonical(one) == metadata.canonical(other)) is same
 
 
 @given(anything | st.integers(0, 999).map("x".__mul__))
 def test_lookup_text_is_short_and_plain(text: str) -> None:
-    found = values.short(text)
-    assert len(found) <= values.LEAF_CHARACTERS_MAX
+    found = metadata.short(text)
+    assert len(found) <= metadata.LEAF_CHARACTERS_MAX
     assert json.loads(json.dumps(found)) == found
     found.encode()
     assert "\0" not in found

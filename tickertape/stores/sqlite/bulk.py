@@ -1,204 +1,184 @@
-"""Many operations in a few statements, each of which SQLite works through without Python.
+"""The changes of a window in a few statements, each of which SQLite works through without Python.
 
 One by one a document is some ten statements, and all of them hold the interpreter that the event
-loop and the tokeniser wait for. Here rows go in as JSON arrays and blobs, a statement a table.
+loop and the tokeniser wait for. Here rows go in as JSON arrays and blobs, a statement a table; rows
+with a text that JSON cannot carry, a lone surrogate, are bound one by one.
 """
+
+# ruff: noqa: S608 -- statements are made of constants; values are bound
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
 import numpy as np
 import orjson
 
-from tickertape.documents import Applied, Pass, Touch
-from tickertape.stores.sqlite import ledger, read
-from tickertape.stores.sqlite.ledger import LedgerEntry
-from tickertape.stores.sqlite.prepare import Prepared, Space
+from tickertape.documents import DocumentKey
+from tickertape.errors import InvalidRecord
+from tickertape.stores.prepare import Prepared, Space
+from tickertape.stores.sqlite import ledger, read, values
 from tickertape.stores.sqlite.signbits import pack
+from tickertape.stores.window import Change, Window
 
-Operation = Prepared | Touch | Pass
-FindSpace = Callable[[Space], int]  # its id, made where it is new
+HEAD_COLUMNS = 18
 
 
 class OneByOne(Exception):
-    """These cannot be done together: JSON cannot carry one of their texts, or more than a row
-    has to change for one."""
+    """These cannot be done together: which came first decides."""
 
 
-def apply(
-    db: apsw.Connection, operations: Mapping[int, Operation], space: FindSpace
-) -> dict[int, Applied]:
-    """Do the operations, of a key each, on documents of one part, and with vectors of one size a
-    model; return what became of them, by the same numbers.
-
-    Call it in a savepoint: an error leaves some of it done.
+def write(db: apsw.Connection, window: Window, *, alone: bool) -> None:
+    """Write all that has changed. Call it in a savepoint: an error leaves some of it done.
 
     Raises:
-        OneByOne: they have to be done one by one.
+        InvalidRecord: vectors of another size than their model's.
+        OneByOne: not ``alone``, and a model's size changes, which has to come in its turn.
     """
-    entries = ledger.entries(db, [operation.key for operation in operations.values()])
-    results = dict.fromkeys(operations, Applied.APPLIED)
-    touches: list[tuple[Touch, LedgerEntry]] = []
-    puts: list[tuple[Prepared, LedgerEntry]] = []
-    passed: list[LedgerEntry] = []
-    for number, operation in operations.items():
-        entry, edition = entries[operation.key], operation.edition
-        held = isinstance(operation, Touch) and entry.holds(operation)
-        before = entry.editions.shown
-        entry.editions.add(edition, operation.origin.topic)
-        after = entry.editions.shown
-        if edition not in after and after == before and entry.id and bool(after) != entry.deleted:
-            results[number] = Applied.SUPERSEDED
-            passed.append(entry)
-        elif isinstance(operation, Prepared) and after == [edition]:
-            puts.append((operation, entry))
-        elif held and isinstance(operation, Touch) and after == [edition] and len(before) == 1:
-            touches.append((operation, entry))
-        else:
-            raise OneByOne("more than its own row changes, or what is stored is not what was seen")
-    _pass(db, passed)
-    _touch(db, touches)
-    _put(db, puts, space)
-    return results
+    for delete in window.deletes:
+        ledger.remember(db, delete)
+    _clear(db, window)
+    _write_heads(db, window)
+    _move_heads(db, window)
+    _insert_chunks(db, window, alone)
+    gone = [ledger.bound(k) for k, change in window.changes.items() if change.unsummarised]
+    db.executemany(f"DELETE FROM summaries WHERE {ledger.OF_KEY}", gone)
 
 
-def clear(db: apsw.Connection, documents: Sequence[int], parts: Sequence[int] | None = None) -> int:
-    """Remove chunks and fields of documents from every table; of some parts, only these chunks.
-    Return how many chunks there were."""
-    where, bindings = "document IN (SELECT value FROM json_each(?1))", [_json(documents)]
-    if parts is not None:
-        where += " AND ordinal IN (SELECT value FROM json_each(?2))"
-        bindings.append(_json(parts))
-    chunks = f"SELECT id FROM chunks WHERE {where}"  # noqa: S608 -- constants
-    for statement in (
-        f"INSERT INTO removals (chunk) {chunks}",
-        f"DELETE FROM passages_fts WHERE rowid IN ({chunks})",  # noqa: S608 -- constants
-        f"DELETE FROM passages WHERE id IN ({chunks})",  # noqa: S608 -- constants
-        f"DELETE FROM chunks WHERE {where}",  # noqa: S608 -- constants
-    ):
-        db.execute(statement, bindings)
-    count = db.changes()
-    if parts is None:
-        ids = _json(documents)
-        db.execute("DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))", (ids,))
-    return count
+def _clear(db: apsw.Connection, window: Window) -> None:
+    """Remove chunks that go, and the fields of heads that are written anew."""
+    whole: list[int] = []
+    some: list[tuple[int, int]] = []
+    fields: list[int] = []
+    for change in window.changes.values():
+        if (row := change.entry.row) is None:
+            continue
+        if change.cleared:
+            whole.append(row)
+        some += [(row, part) for part in change.removed]
+        if change.head is not None:
+            fields.append(row)
+    of_parts = "(document, ordinal) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+    of_documents = "document IN (SELECT value FROM json_each(?))"
+    for where, rows in ((of_documents, whole), (of_parts, some)):
+        if not rows:
+            continue
+        chunks = f"SELECT id FROM chunks WHERE {where}"
+        for statement in (
+            f"INSERT INTO removals (chunk) {chunks}",
+            f"DELETE FROM passages_fts WHERE rowid IN ({chunks})",
+            f"DELETE FROM passages WHERE id IN ({chunks})",
+            f"DELETE FROM chunks WHERE {where}",
+        ):
+            db.execute(statement, (_json(rows),))
+    if fields:
+        db.execute(f"DELETE FROM fields WHERE {of_documents}", (_json(fields),))
 
 
-def _pass(db: apsw.Connection, entries: Iterable[LedgerEntry]) -> None:
-    rows = [[entry.id, entry.editions.dumps()] for entry in entries]
-    if rows:
-        db.execute(
-            "UPDATE documents SET editions = j.value ->> 1 FROM json_each(?) j"
-            " WHERE documents.id = j.value ->> 0",
-            (_json(rows),),
-        )
-
-
-def _touch(db: apsw.Connection, touches: Iterable[tuple[Touch, LedgerEntry]]) -> None:
-    bare: list[Any] = []
-    moved: list[Any] = []
-    for touch, entry in touches:
-        row = [entry.id, str(touch.edition.version), entry.editions.dumps()]
-        origin = touch.origin
-        if not touch.moves:
-            bare.append(row)
-        else:
-            place = [origin.topic, origin.partition, origin.offset, touch.batch_id]
-            moved.append([*row, *place])
-    if bare:
-        db.execute(
-            "UPDATE documents SET version = j.value ->> 1, editions = j.value ->> 2"
-            " FROM json_each(?) j WHERE documents.id = j.value ->> 0",
-            (_json(bare),),
-        )
-    if moved:
-        db.execute(
-            "UPDATE documents SET version = j.value ->> 1, editions = j.value ->> 2,"
-            ' topic = j.value ->> 3, "partition" = j.value ->> 4, "offset" = j.value ->> 5,'
-            " batch_id = j.value ->> 6 FROM json_each(?) j WHERE documents.id = j.value ->> 0",
-            (_json(moved),),
-        )
-
-
-def _put(
-    db: apsw.Connection, puts: Sequence[tuple[Prepared, LedgerEntry]], space: FindSpace
-) -> None:
-    if not puts:
-        return
-    # First, as a model whose dimension changed is refused while others' chunks are there.
-    wanted = {prepared.space for prepared, _ in puts if prepared.put.chunks}
-    ids = {where: space(where) for where in sorted(wanted)}
-    old = [entry.id for _, entry in puts if entry.id is not None]
-    if old:
-        clear(db, old)
+def _write_heads(db: apsw.Connection, window: Window) -> None:
+    """Write heads anew, with the fields that filters look up."""
     next_row = int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM documents").get)
-    now = time.time()
-    heads: list[Any] = []
-    fields: list[Any] = []
-    spaces: dict[Space, list[tuple[Prepared, int]]] = {}
-    for prepared, entry in puts:
-        row = entry.id
-        if row is None:
-            row, next_row = next_row, next_row + 1
-        put, document = prepared.put, prepared.put.document
-        version = str(document.version)
-        heads.append(
-            [
-                *(row, document.key.tenant, document.key.collection, document.key.id),
-                *(version, version, put.content_hash, len(put.chunks), 0, document.origin.topic),
-                *(document.origin.partition, document.origin.offset, document.batch_id, now),
-                *(document.source, put.model, prepared.metadata, entry.editions.dumps()),
-            ]
-        )
-        fields += [[*field, row] for field in prepared.fields]
-        if put.chunks:
-            spaces.setdefault(prepared.space, []).append((prepared, row))
-    columns = ", ".join(f"value ->> {number}" for number in range(18))
-    db.execute(
-        f"INSERT OR REPLACE INTO documents SELECT {columns} FROM json_each(?)",  # noqa: S608
-        (_json(heads),),
-    )
+    heads: list[list[Any]] = []
+    fields: list[tuple[str, str, int]] = []
+    for key, change in window.changes.items():
+        if change.head is None:
+            continue
+        if change.entry.row is None:
+            change.entry.row, next_row = next_row, next_row + 1
+        heads.append(_head(key, change))
+        fields += [(*leaf, change.entry.row) for leaf in change.head.fields]
+    listed = ", ".join(f"value ->> {number}" for number in range(HEAD_COLUMNS))
+    marks = ", ".join("?" * HEAD_COLUMNS)
+    into = "INSERT OR REPLACE INTO documents"
+    if not _from_json(db, f"{into} SELECT {listed} FROM json_each(?)", heads):
+        db.executemany(f"{into} VALUES ({marks})", map(_bound, heads))
     if fields:
         db.execute(
             "INSERT INTO fields SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
             (_json(fields),),
         )
-    for where, members in spaces.items():
-        _insert_chunks(db, ids[where], members)
 
 
-def _insert_chunks(
-    db: apsw.Connection, space: int, members: Sequence[tuple[Prepared, int]]
+def _head(key: DocumentKey, change: Change) -> list[Any]:
+    entry, head = change.entry, change.head
+    assert head is not None
+    return [
+        *(entry.row, key.tenant, key.collection, key.id, str(entry.version), str(head.version)),
+        *(entry.content_hash, len(entry.parts), int(entry.deleted), head.origin.topic),
+        *(head.origin.partition, head.origin.offset, head.batch_id, head.updated_at, head.source),
+        *(head.model, head.metadata, entry.editions.dumps()),
+    ]
+
+
+def _move_heads(db: apsw.Connection, window: Window) -> None:
+    """Of the other heads write what has changed."""
+    stay: list[list[Any]] = []
+    move: list[list[Any]] = []
+    for change in window.changes.values():
+        entry = change.entry
+        if change.head is not None or entry.row is None:
+            continue
+        row = [entry.row, str(entry.version), entry.editions.dumps(), len(entry.parts)]
+        if change.moved is None:
+            stay.append(row)
+        else:
+            origin, batch_id = change.moved
+            move.append([*row, origin.topic, origin.partition, origin.offset, batch_id])
+    columns = ["version", "editions", "chunk_count", "topic", '"partition"', '"offset"', "batch_id"]
+    for rows, names in ((stay, columns[:3]), (move, columns)):
+        several = ", ".join(f"{name} = j.value ->> {n}" for n, name in enumerate(names, 1))
+        one = ", ".join(f"{name} = ?{n}" for n, name in enumerate(names, 2))
+        update = f"UPDATE documents SET {several} FROM json_each(?) j"
+        if not _from_json(db, f"{update} WHERE documents.id = j.value ->> 0", rows):
+            db.executemany(f"UPDATE documents SET {one} WHERE id = ?1", map(_bound, rows))
+
+
+def _insert_chunks(db: apsw.Connection, window: Window, alone: bool) -> None:
+    of_space: dict[Space, list[tuple[int, int, Prepared, int]]] = {}
+    for change in window.changes.values():
+        row = change.entry.row
+        for ordinal, (prepared, place) in change.chunks.items():
+            assert row is not None
+            of_space.setdefault(prepared.space, []).append((row, ordinal, prepared, place))
+    for space, chunks in of_space.items():
+        _insert_into(db, _space(db, space, alone), chunks)
+
+
+def _insert_into(
+    db: apsw.Connection, space: int, chunks: Sequence[tuple[int, int, Prepared, int]]
 ) -> None:
-    """Insert the chunks of documents whose vectors are of one space."""
+    """Insert chunks whose vectors are of one space."""
     first = read.last_id(db, "chunks")
-    vectors = np.concatenate([prepared.vectors for prepared, _ in members])
+    vectors = np.stack([prepared.vectors[place] for _, _, prepared, place in chunks])
     bits = pack(vectors)
-    places: list[Any] = []
+    places: list[list[int]] = []
     uuids: list[bytes] = []
     texts: list[str] = []
-    words: list[Any] = []
-    for prepared, row in members:
-        for chunk, plain in zip(prepared.put.chunks, prepared.words, strict=True):
-            places.append([row, chunk.ordinal, chunk.start, chunk.end])
-            uuids.append(chunk.id.bytes)
-            texts.append(chunk.text)
-            words.append([plain, prepared.title])
+    words: list[list[str]] = []
+    for row, ordinal, prepared, place in chunks:
+        chunk = prepared.put.chunks[place]
+        places.append([row, ordinal, chunk.start, chunk.end])
+        uuids.append(chunk.id.bytes)
+        texts.append(chunk.text)
+        words.append([prepared.words[place], prepared.title])
     db.execute(
         'INSERT INTO chunks (id, document, ordinal, space, uuid, start, "end", bits)'
         " SELECT ?1 + key + 1, value ->> 0, value ->> 1, ?2, substr(?3, key * 16 + 1, 16),"
         " value ->> 2, value ->> 3, substr(?4, key * ?5 + 1, ?5) FROM json_each(?6)",
         (first, space, b"".join(uuids), bits.tobytes(), bits[0].nbytes, _json(places)),
     )
-    db.execute(
-        "INSERT INTO passages SELECT ?1 + key + 1, substr(?2, key * ?3 + 1, ?3), value"
-        " FROM json_each(?4)",
-        (first, vectors.tobytes(), vectors[0].nbytes, _json(texts)),
-    )
+    try:
+        db.execute(
+            "INSERT INTO passages SELECT ?1 + key + 1, substr(?2, key * ?3 + 1, ?3), value"
+            " FROM json_each(?4)",
+            (first, vectors.tobytes(), vectors[0].nbytes, _json(texts)),
+        )
+    except TypeError:
+        numbered = enumerate(zip(vectors, texts, strict=True), first + 1)
+        rows = ((id, vector.tobytes(), values.bind(text)) for id, (vector, text) in numbered)
+        db.executemany("INSERT INTO passages VALUES (?, ?, ?)", rows)
     db.execute(
         "INSERT INTO passages_fts (rowid, text, title)"
         " SELECT ?1 + key + 1, value ->> 0, value ->> 1 FROM json_each(?2)",
@@ -206,8 +186,43 @@ def _insert_chunks(
     )
 
 
-def _json(rows: Any) -> str:
+def _space(db: apsw.Connection, wanted: Space, alone: bool) -> int:
+    """The space of the model, made at its first vector, which fixes the dimension."""
+    tenant, model, dimension = wanted
+    name = values.bind(tenant), values.bind(model)
+    found = db.execute(
+        "SELECT id, dimension FROM spaces WHERE tenant = ? AND model = ?", name
+    ).fetchone()
+    if found is not None:
+        if found[1] == dimension:
+            return int(found[0])
+        if not alone:
+            raise OneByOne
+        if db.execute("SELECT 1 FROM chunks WHERE space = ? LIMIT 1", (found[0],)).fetchone():
+            expected = (
+                f"{found[1]} numbers, as {model} has (one of another model has another model_name)"
+            )
+            raise InvalidRecord("vector", expected, dimension)
+        db.execute("DELETE FROM spaces WHERE id = ?", (found[0],))
+    db.execute("INSERT INTO spaces (tenant, model, dimension) VALUES (?, ?, ?)", (*name, dimension))
+    return db.last_insert_rowid()
+
+
+def _from_json(db: apsw.Connection, sql: str, rows: Sequence[Any]) -> bool:
+    """Run the statement with the rows as JSON; False where JSON cannot carry them."""
+    if not rows:
+        return True
     try:
-        return orjson.dumps(rows).decode()
-    except TypeError as error:
-        raise OneByOne(str(error)) from None
+        listed = _json(rows)
+    except TypeError:
+        return False
+    db.execute(sql, (listed,))
+    return True
+
+
+def _bound(row: Sequence[Any]) -> list[Any]:
+    return [values.bind(value) if isinstance(value, str) else value for value in row]
+
+
+def _json(rows: Any) -> str:
+    return orjson.dumps(rows).decode()

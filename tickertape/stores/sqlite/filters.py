@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from tickertape.errors import InvalidRecord
+from tickertape.stores import metadata
 from tickertape.stores.base import Counts, Mode, Query
 from tickertape.stores.sqlite import read, values
 from tickertape.stores.sqlite.signbits import Ids
@@ -74,7 +74,8 @@ def _alone(db: apsw.Connection, tenant: str) -> bool:
 def _build(
     db: apsw.Connection, tenant: str, collection: str | None, wanted: Mapping[str, Any]
 ) -> Filter:
-    fields = [(values.short(name), _wanted(name, value)) for name, value in wanted.items()]
+    looked_up = (metadata.wanted(name, value) for name, value in wanted.items())
+    fields = [(name, json.dumps(several)) for name, several in looked_up]
     conditions = ["d.tenant = ?"]
     bindings: list[Any] = [values.bind(tenant)]
     if collection is not None:
@@ -117,12 +118,3 @@ def _rarest(db: apsw.Connection, fields: Sequence[tuple[str, str]]) -> tuple[str
     if len(fields) == 1:
         return fields[0]
     return min(fields, key=lambda field: int(db.execute(few, field).get))
-
-
-def _wanted(name: str, value: Any) -> str:
-    """The canonical values a filter accepts, as a JSON list."""
-    several = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    try:
-        return json.dumps([values.canonical(one) for one in several])
-    except TypeError as error:
-        raise InvalidRecord(f"filters.{name}", "a value or a list of values", value) from error

@@ -9,8 +9,9 @@ import apsw
 import numpy as np
 
 from tickertape import terms
+from tickertape.stores import prepare
 from tickertape.stores.base import Query
-from tickertape.stores.sqlite import filters, values
+from tickertape.stores.sqlite import filters
 from tickertape.stores.sqlite.filters import Filter
 from tickertape.stores.sqlite.postings import Postings, Scores
 from tickertape.stores.sqlite.signbits import Ids
@@ -45,7 +46,7 @@ def words(db: apsw.Connection, text: str) -> list[str]:
     """The question's words, as FTS5's own tokenizer cuts them, each once, without stop words."""
     tokenizer = db.fts5_tokenizer("unicode61")
     tokens: Iterable[Any] = tokenizer(
-        terms.asked(values.words(text)).encode(),
+        terms.asked(prepare.plain(text)).encode(),
         apsw.FTS5_TOKENIZE_QUERY,
         None,
         include_offsets=False,

@@ -13,6 +13,7 @@ import numpy as np
 from tickertape.documents import Vector
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import Hit, Mode, Query
+from tickertape.stores.metadata import load
 from tickertape.stores.sqlite import filters, keyword, ledger, values
 from tickertape.stores.sqlite.filters import Filter
 from tickertape.stores.sqlite.index import Index
@@ -158,7 +159,7 @@ def hits(db: apsw.Connection, scores: Mapping[int, float]) -> dict[int, Hit]:
     for row in rows:
         document, (id, ordinal, chunk_count, text, tree) = row[0], row[4:]
         if document not in metadata:
-            metadata[document] = values.load(tree)
+            metadata[document] = load(tree)
         found[id] = Hit(
             key=ledger.key_of(row),
             ordinal=ordinal,

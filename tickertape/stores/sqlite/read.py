@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,11 +13,12 @@ import apsw
 import numpy as np
 
 from tickertape.documents import DocumentKey, Head, StoredChunk, StoredSummary
-from tickertape.editions import Deletes, Editions
 from tickertape.stores.base import StoredDocument
+from tickertape.stores.metadata import load
 from tickertape.stores.sqlite import ledger, values
 from tickertape.stores.sqlite.ledger import bound
 from tickertape.stores.sqlite.signbits import Ids
+from tickertape.stores.window import IdDeletes, deleted_heads, of_document
 from tickertape.versions import Origin, Version, read_version
 
 HEAD = (
@@ -63,27 +64,17 @@ def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey,
     """Return the heads there are, those too of which only a delete is known."""
     deletes = ledger.deletes_of(db, {(key.tenant, key.id) for key in keys})
     found = {head.key: head for head in (_head(r, deletes) for r in ledger.rows(db, HEAD, keys))}
-    for key in keys if deletes else ():
-        said = ledger.of(deletes, key)
-        if key not in found and said:
-            found[key] = _gone(key, said)
+    if deletes:
+        unknown = (key for key in keys if key not in found)
+        found |= {head.key: head for head in deleted_heads(unknown, deletes)}
     return found
-
-
-def _gone(key: DocumentKey, deletes: Mapping[str, Deletes]) -> Head:
-    version = max(v for said in deletes.values() if (v := said.version) is not None)
-    editions = Editions(deletes=deletes)
-    return Head(key, version, version, "", 0, True, version.stamp.place, editions=editions)
 
 
 def missing(db: apsw.Connection, id: str, tenant: str) -> list[tuple[DocumentKey, Version]]:
     """Return the editions of this id that are shown and whose text is not stored."""
     with snapshot(db):
-        return [
-            (key, edition.version)
-            for key, entry in ledger.of_id(db, id, tenant).items()
-            for edition in ledger.missing(db, entry)
-        ]
+        found = ledger.entries(db, (), [(tenant, id)])
+    return [(key, edition.version) for key, entry in found.items() for edition in entry.missing()]
 
 
 def document(
@@ -100,7 +91,7 @@ def document(
         return [
             StoredDocument(
                 head=_head(row[:-3], deletes),
-                metadata=values.load(row[-1]),
+                metadata=load(row[-1]),
                 source=values.unbind(row[-3]),
                 model=values.unbind(row[-2]),
                 chunks=_chunks(db, row[0]),
@@ -118,7 +109,7 @@ def summaries(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[Document
             key=ledger.key_of(row),
             version=read_version(row[4], Origin("", 0, 0)),
             content_hash=row[5],
-            result=values.load(row[6]),
+            result=load(row[6]),
         )
         for row in db.executemany(sql, map(bound, keys))
     ]
@@ -144,7 +135,7 @@ def _chunks(db: apsw.Connection, document: int) -> list[StoredChunk]:
     ]
 
 
-def _head(row: Sequence[Any], deletes: ledger.IdDeletes) -> Head:
+def _head(row: Sequence[Any], deletes: IdDeletes) -> Head:
     key = ledger.key_of(row)
     origin = Origin(values.unbind(row[9]), row[10], row[11])
     return Head(
@@ -157,5 +148,5 @@ def _head(row: Sequence[Any], deletes: ledger.IdDeletes) -> Head:
         origin=origin,
         batch_id=values.unbind(row[12]),
         updated_at=row[13],
-        editions=ledger.editions(row[14], row[4], origin, ledger.of(deletes, key)),
+        editions=ledger.editions(row[14], row[4], origin, of_document(deletes, key)),
     )

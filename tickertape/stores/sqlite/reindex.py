@@ -7,7 +7,9 @@ from typing import Any
 import apsw
 import structlog
 
-from tickertape.stores.sqlite import bm25, prepare, values
+from tickertape.stores import prepare
+from tickertape.stores.metadata import load
+from tickertape.stores.sqlite import bm25, values
 
 log = structlog.get_logger("tickertape.stores.sqlite")
 
@@ -37,7 +39,7 @@ def words(db: apsw.Connection) -> None:
         db.executemany(
             "INSERT INTO passages_fts (rowid, text, title) VALUES (?, ?, ?)",
             (
-                (id, prepare.words(values.unbind(text)), prepare.title(values.load(metadata)))
+                (id, prepare.words(values.unbind(text)), prepare.title(load(metadata)))
                 for id, text, metadata in rows
             ),
         )

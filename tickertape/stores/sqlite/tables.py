@@ -76,7 +76,7 @@ CREATE INDEX documents_expiry ON documents (updated_at) WHERE deleted;
 }
 
 OTHERS = """
--- Metadata leaf by leaf (see `values.leaves`): what filters look up.
+-- Metadata leaf by leaf (see `metadata.leaves`): what filters look up.
 CREATE TABLE fields (
     name TEXT NOT NULL,
     value TEXT NOT NULL,

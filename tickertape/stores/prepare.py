@@ -1,4 +1,4 @@
-"""What is done with a Put before the database is locked: checked, and made ready to insert."""
+"""What is done with a Put before a store is asked: checked, and made ready to insert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tickertape import terms
 from tickertape.documents import DocumentKey, Put, StoredChunk, Vectors
 from tickertape.editions import Edition
 from tickertape.errors import InvalidRecord
-from tickertape.stores.sqlite import values
+from tickertape.stores.metadata import dump, leaves
 from tickertape.versions import Origin
 
 Space = tuple[str, str, int]  # tenant, model, dimension
@@ -63,22 +63,27 @@ def prepare(put: Put) -> Prepared:
         put,
         _vectors(put.chunks),
         [words(chunk.text) for chunk in put.chunks],
-        values.dump(metadata) if metadata else "{}",
-        sorted(set(values.leaves(metadata))) if metadata else (),
+        dump(metadata) if metadata else "{}",
+        sorted(set(leaves(metadata))) if metadata else (),
         title(metadata),
     )
 
 
+def plain(text: str) -> str:
+    """Return the text as a keyword index can take it: NUL is a space, a lone surrogate is "?"."""
+    return text.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
 def words(text: str) -> str:
     """Return a passage as the keyword index gets it."""
-    return terms.indexed(values.words(text))
+    return terms.indexed(plain(text))
 
 
 def title(metadata: Mapping[str, Any]) -> str:
     """Return what the keyword index gets beside each passage of a document."""
     said = " ".join(value for name in TITLE if isinstance(value := metadata.get(name), str))
     symbol = metadata.get("ticker")
-    known = terms.ticker(values.words(symbol)) if isinstance(symbol, str) else ""
+    known = terms.ticker(plain(symbol)) if isinstance(symbol, str) else ""
     return f"{words(said)} {known}".strip()
 
 
