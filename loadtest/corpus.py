@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import json
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-DATA = Path("../shared/data/paragraphs.jsonl.gz")
+from loadtest.data import rows
+
 # Characters of a paragraph, from and below. Mixed is all of them: half are below 200.
 LENGTHS = {"mixed": (0, 1_000_000), "short": (0, 100), "long": (400, 1_000_000)}
 
@@ -39,9 +38,7 @@ class Corpus:
     @classmethod
     def read(cls, path: Path, lengths: str = "mixed") -> Corpus:
         """Read JSON lines with a field ``text``, gzipped or not; ``lengths`` is of `LENGTHS`."""
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as file:
-            texts = [str(json.loads(line)["text"]) for line in file]
+        texts = [str(row["text"]) for row in rows(path)]
         least, below = LENGTHS[lengths]
         return cls(text for text in texts if least <= len(text) < below)
 
@@ -58,10 +55,3 @@ class Corpus:
         ]
         random.Random(self._series).shuffle(taken)
         return taken
-
-
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add ``--data``."""
-    parser.add_argument(
-        "--data", type=Path, default=DATA, help=f"JSON lines with a text (default {DATA})"
-    )

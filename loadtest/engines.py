@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gzip
 import json
 import os
 import statistics
@@ -28,8 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from loadtest import figures, machine
-from loadtest.corpus import add_data
+from loadtest import data, figures, machine
 from loadtest.throughput.legs import BATCH_SIZES, Job
 from testkit.models import ROOT, models_dir
 from tickertape.documents import Vectors
@@ -67,22 +65,17 @@ class Leg:
         return found
 
 
-def read(path: Path) -> tuple[list[str], list[str], list[set[int]]]:
+def read(folder: Path) -> tuple[list[str], list[str], list[set[int]]]:
     """Return the distinct paragraphs, the questions, and which paragraphs answer each."""
     numbers: dict[str, int] = {}  # text: number
     by_id: dict[str, int] = {}
-    for line in _lines(path):
+    for line in data.rows(folder / data.PARAGRAPHS):
         by_id[line["id"]] = numbers.setdefault(line["text"], len(numbers))
     questions, answers = [], []
-    for line in _lines(path.with_name("questions.jsonl.gz")):
+    for line in data.rows(folder / data.QUESTIONS):
         questions.append(str(line["question"]))
         answers.append({by_id[id] for id in line["relevant"]})
     return list(numbers), questions, answers
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def ndcg(paragraphs: Vectors, questions: Vectors, answers: Sequence[set[int]]) -> float:
@@ -246,7 +239,7 @@ def main() -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser("python -m loadtest.engines", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS, data.QUESTIONS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--documents", type=int, default=400, help="of a round (default 400)")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON object")

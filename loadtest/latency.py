@@ -23,8 +23,8 @@ from dataclasses import replace
 
 import httpx
 
-from loadtest import figures, processes, usage
-from loadtest.corpus import Corpus, Text, add_data
+from loadtest import data, figures, processes, usage
+from loadtest.corpus import Corpus, Text
 from loadtest.intake import SESSION, Intake, intake
 from loadtest.processes import Bench, Report, say
 from loadtest.throughput.legs import Ceiling, Job
@@ -168,7 +168,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument("--seconds", type=float, default=60.0, help="at each rate (default 60)")
 
 

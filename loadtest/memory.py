@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from loadtest import figures, processes, usage
-from loadtest.corpus import Corpus, add_data
+from loadtest import data, figures, processes, usage
+from loadtest.corpus import Corpus
 from loadtest.intake import Intake, intake
 from loadtest.processes import Bench, Report, say
 from testkit.system import Worker
@@ -171,7 +171,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument("--documents", type=int, default=100_000, help="default 100000")
     parser.add_argument("--real", action="store_true", help="with the real model")
 

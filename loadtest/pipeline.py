@@ -20,8 +20,8 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from loadtest import figures, processes, usage
-from loadtest.corpus import Corpus, add_data
+from loadtest import data, figures, processes, usage
+from loadtest.corpus import Corpus
 from loadtest.intake import SESSION, Taken, intake
 from loadtest.processes import Report, say
 
@@ -95,7 +95,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument("--documents", type=int, default=20_000, help="a round (default 20000)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write a profile by py-spy")

@@ -1,6 +1,6 @@
 """How good search is: nDCG@10 of dense, keyword and hybrid on questions with known answers.
 
-``python -m loadtest.relevance [--data FOLDER] [--json]``
+``python -m loadtest.relevance [--data PATH] [--json]``
 
 The paragraphs of ``paragraphs.jsonl.gz`` go through the pipeline into an embedded store, each as a
 document; the questions of ``questions.jsonl.gz`` beside them are asked through
@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from loadtest.search_corpus import rows
+from loadtest import data
+from loadtest.data import rows
 from testkit.models import ensure_model, model_settings
 from tickertape import embed
 from tickertape.documents import Document, DocumentKey
@@ -32,7 +33,6 @@ from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
 from tickertape.versions import Origin, Stamp, Version
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TOP = 10
 GATES = {"dense": 0.46, "keyword": 0.50, "hybrid": 0.525}
 WINDOW = 256
@@ -49,13 +49,13 @@ async def measure(folder: Path) -> dict[str, Any]:
     """Store the paragraphs, ask the questions."""
     ids: dict[str, str] = {}  # text: the first id of it
     known: dict[str, str] = {}  # id: that id
-    for row in rows(folder / "paragraphs.jsonl.gz"):
+    for row in rows(folder / data.PARAGRAPHS):
         known[row["id"]] = ids.setdefault(row["text"], row["id"])
     await asyncio.to_thread(ensure_model)
     runner = Runner(await asyncio.to_thread(embed.load, model_settings()), 16_384)
     await runner.start()
-    with tempfile.TemporaryDirectory(prefix="tickertape-relevance-") as data:
-        store = SqliteStore(Settings(data_dir=Path(data)))
+    with tempfile.TemporaryDirectory(prefix="tickertape-relevance-") as home:
+        store = SqliteStore(Settings(data_dir=Path(home)))
         await store.start()
         try:
             pipeline = Pipeline([store], runner, chunk_tokens=256, overlap_tokens=32)
@@ -67,7 +67,7 @@ async def measure(folder: Path) -> dict[str, Any]:
                 await pipeline.run(documents[low : low + WINDOW])
             search = Search(store, runner)
             scores: dict[str, list[float]] = {mode: [] for mode in MODES}
-            for row in rows(folder / "questions.jsonl.gz"):
+            for row in rows(folder / data.QUESTIONS):
                 relevant = {known[id] for id in row["relevant"]}
                 for mode in MODES:
                     request = SearchRequest(row["question"], mode=mode, k=TOP, per_document=True)
@@ -89,7 +89,7 @@ async def measure(folder: Path) -> dict[str, Any]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, help=f"folder (default {DATA})")
+    data.add_option(parser, data.PARAGRAPHS, data.QUESTIONS)
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     options = parser.parse_args()
     report = asyncio.run(measure(options.data))

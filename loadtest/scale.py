@@ -22,8 +22,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-from loadtest import figures, processes
-from loadtest.corpus import Corpus, add_data
+from loadtest import data, figures, processes
+from loadtest.corpus import Corpus
 from loadtest.intake import SESSION, Intake, Taken, intake
 from loadtest.processes import Report, say
 from loadtest.stub_embedder import COST
@@ -191,7 +191,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument(
         "--cost", type=float, default=120.0, help="microseconds a padded token (default 120)"
     )

@@ -41,6 +41,7 @@ import apsw
 import numpy as np
 import psutil
 
+from loadtest import data
 from loadtest.processes import Report, main, say
 from loadtest.search_corpus import CHUNKS_PER_DOCUMENT, Corpus, Sources, read
 from testkit.models import ensure_model, model_settings
@@ -51,7 +52,6 @@ from tickertape.search import MODES, Search, SearchRequest
 from tickertape.settings import Settings
 from tickertape.stores.sqlite import SqliteStore
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIZES = (10_000, 100_000, 1_000_000)
 QUERIES = 200
 RECALL_QUERIES = 100
@@ -373,7 +373,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The proof's own options."""
     parser.add_argument("--chunks", type=sizes_of, default=list(SIZES), help="sizes, by commas")
     parser.add_argument("--queries", type=int, default=QUERIES, help="measured in each mode")
-    parser.add_argument("--data", type=Path, default=DATA, help="paragraphs and questions")
+    data.add_option(parser, data.PARAGRAPHS, data.QUESTIONS)
     parser.add_argument("--folder", type=Path, help="keep the store here, and go on with it")
 
 

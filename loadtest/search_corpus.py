@@ -17,17 +17,15 @@ are: finding the ten nearest is harder than among as many real ones.
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from loadtest.data import PARAGRAPHS, QUESTIONS, rows
 from tickertape.chunking import sentences
 from tickertape.documents import Document, DocumentKey, Put, StoredChunk, Vectors, chunk_id
 from tickertape.editions import Edition
@@ -58,20 +56,15 @@ class Sources:
     model: str
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    """Read gzipped JSON lines."""
-    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-
-
 async def read(folder: Path, runner: Runner) -> Sources:
     """Read the paragraphs and questions of the folder and embed them."""
     texts: list[str] = []
     paragraph: list[int] = []
-    for number, row in enumerate(rows(folder / "paragraphs.jsonl.gz")):
+    for number, row in enumerate(rows(folder / PARAGRAPHS)):
         found = [row["text"][low:high] for low, high in sentences(row["text"])]
         texts += found
         paragraph += [number] * len(found)
-    questions = [row["question"] for row in rows(folder / "questions.jsonl.gz")]
+    questions = [row["question"] for row in rows(folder / QUESTIONS)]
     return Sources(
         texts=texts,
         vectors=await _embedded(runner, texts),

@@ -1,6 +1,6 @@
 """Quality of the extractive summaries, measured on earnings calls with reference bullets.
 
-``python -m loadtest.summaries --data earnings_calls.jsonl.gz [--json]``
+``python -m loadtest.summaries [--data PATH] [--json]``
 
 The data is JSON lines (gzipped or not) of ``{"sentences": [str], "reference": [str]}``, such as
 ECTSum's. ROUGE is rouge-score's F1 with its stemmer, x100, sentences on lines for RLsum. Calls
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gzip
 import json
 import re
 import sys
@@ -31,6 +30,7 @@ from sumy.nlp.stemmers import Stemmer
 from sumy.summarizers.text_rank import TextRankSummarizer
 from sumy.utils import get_stop_words
 
+from loadtest import data
 from tickertape import embed
 from tickertape.embed.runner import Runner
 from tickertape.grounding import unsupported
@@ -86,10 +86,7 @@ class Scores:
 
 def calls(path: Path, first: int, limit: int | None) -> list[dict[str, Any]]:
     """Read the calls to measure on."""
-    content = path.read_bytes()
-    lines = (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
-    rows = [json.loads(line) for line in lines[first:]]
-    return rows[:limit]
+    return data.rows(path)[first:][:limit]
 
 
 async def measure(rows: Iterable[dict[str, Any]], precision: str | None) -> dict[str, Any]:
@@ -144,7 +141,7 @@ def missed(report: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
+    data.add_option(parser, data.CALLS)
     parser.add_argument("--first", type=int, default=1200, help="first call measured on")
     parser.add_argument("--limit", type=int, help="at most so many calls")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="default: the setting")

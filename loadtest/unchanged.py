@@ -14,8 +14,8 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from loadtest import figures, processes
-from loadtest.corpus import Corpus, add_data
+from loadtest import data, figures, processes
+from loadtest.corpus import Corpus
 from loadtest.intake import SESSION, Taken, intake
 from loadtest.processes import Report, say
 
@@ -76,7 +76,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument("--documents", type=int, default=30_000, help="a round (default 30000)")
     parser.add_argument("--rounds", type=int, default=2, help="default 2")
 

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest import figures, machine, processes, usage
-from loadtest.corpus import LENGTHS, Corpus, add_data
+from loadtest import data, figures, machine, processes, usage
+from loadtest.corpus import LENGTHS, Corpus
 from loadtest.intake import SESSION, Intake, intake
 from loadtest.processes import Bench, Report, say
 from loadtest.throughput.legs import (
@@ -249,7 +249,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    data.add_option(parser, data.PARAGRAPHS)
     parser.add_argument("--peers", action="store_true", help="infinity and Pathway as well")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each run (default 12)")

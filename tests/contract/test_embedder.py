@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import re
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from tokenizers import Tokenizer
 from testkit.models import ROOT, ensure_model, model_settings
 from tickertape.batching import plan
 from tickertape.documents import Vectors
-from tickertape.embed import load
+from tickertape.embed import calibrate, load
 from tickertape.embed.base import Embedder
 from tickertape.embed.calibrate import EDGES
 from tickertape.embed.manifest import CALIBRATED_INT8, TOKENIZER
@@ -48,12 +46,8 @@ def texts() -> list[str]:
 
 
 def _paragraphs(count: int) -> list[str]:
-    """Real prose: financial paragraphs where the data is at hand, and the project's own pages."""
-    data = ROOT.parent / "shared" / "data" / "paragraphs.jsonl.gz"
-    parts: list[str] = []
-    if data.is_file():
-        with gzip.open(data, "rt", encoding="utf-8") as lines:
-            parts = [json.loads(line)["text"] for line in lines]
+    """Prose: the samples' paragraphs that are not calibrated with, and the project's own pages."""
+    parts = calibrate.texts()[: calibrate.HELD_OUT]
     for page in (*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))):
         parts += page.read_text("utf-8").split("\n\n")
     return random.Random(3).sample(parts, min(count, len(parts)))

@@ -30,7 +30,7 @@ def test_a_paragraph_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     for name, lines in (("paragraphs", rows), ("questions", asked)):
         with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
-    found = engines.read(tmp_path / "paragraphs.jsonl.gz")
+    found = engines.read(tmp_path)
     assert found == (["one", "two"], ["which?"], [{0, 1}])
 
 
