@@ -47,10 +47,14 @@ class Taken:
 class Intake:
     """A topic that nobody else writes to, and the group that reads it."""
 
-    def __init__(self, bench: Bench, admin: AIOKafkaAdminClient) -> None:
-        self.topic = bench.settings.topic_text_messages
+    def __init__(
+        self, bench: Bench, admin: AIOKafkaAdminClient, topic: str, after: Sequence[str]
+    ) -> None:
+        """``after``: topics that the group writes to meanwhile and reads itself."""
+        self.topic = topic
         self.bench = bench
         self._admin = admin
+        self._after = after
         self._ends: Counter[int] = Counter()  # partition: records written
         self._turn = 0
 
@@ -76,16 +80,28 @@ class Intake:
     async def committed(self) -> int:
         """Return how many of all records written so far are committed."""
         tps = [TopicPartition(self.topic, partition) for partition in self._ends]
-        group = self.bench.settings.app_id
-        offsets = await self._admin.list_consumer_group_offsets(group, partitions=tps)
-        return sum(max(found.offset, 0) for found in offsets.values())
+        return sum((await self._offsets(tps)).values())
 
     async def empty(self) -> None:
-        """Wait until all is committed."""
+        """Wait until all is committed, then what followed from it."""
         deadline, wanted = time.monotonic() + WAIT_SECONDS_MAX, self.written
         while (done := await self.committed()) < wanted:
             assert time.monotonic() < deadline, f"{wanted - done} of {wanted} are not committed"
             await asyncio.sleep(POLL_SECONDS)
+        # What follows from a record is in Kafka before the record is committed: these ends stay.
+        found = [await self.bench.ends(topic) for topic in self._after]
+        ends = {tp: end for topic in found for tp, end in topic.items()}
+        while any(at < ends[tp] for tp, at in (await self._offsets(list(ends))).items()):
+            assert time.monotonic() < deadline, f"of {', '.join(self._after)} not all is committed"
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """How far the group has committed; nothing is 0."""
+        if not tps:
+            return {}
+        group = self.bench.settings.app_id
+        found = await self._admin.list_consumer_group_offsets(group, partitions=tps)
+        return {tp: max(found[tp].offset, 0) if tp in found else 0 for tp in tps}
 
     async def take(self, texts: Sequence[Text], *workers: Worker) -> Taken:
         """Write while the workers are stopped; then time them to the commit of the last record."""
@@ -116,12 +132,14 @@ class Intake:
 
 
 @asynccontextmanager
-async def intake(bench: Bench) -> AsyncIterator[Intake]:
-    """Yield the intake of a bench."""
+async def intake(
+    bench: Bench, topic: str | None = None, after: Sequence[str] = ()
+) -> AsyncIterator[Intake]:
+    """Yield the intake of a bench; absent, ``topic`` is that of text messages."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bench.broker.bootstrap)
     await admin.start()
     try:
-        yield Intake(bench, admin)
+        yield Intake(bench, admin, topic or bench.settings.topic_text_messages, after)
     finally:
         await admin.close()
 

@@ -117,7 +117,7 @@ async def _inference(bench: Bench, corpus: Corpus, worker: Worker) -> float:
     say("one inference")
     job = await Job.start(sys.executable, CEILING, env=bench.env, folder=bench.folder)
     try:
-        single, texts = Ceiling(job), corpus.take(SINGLE_TEXTS)
+        single, texts = await Ceiling.of(job), corpus.take(SINGLE_TEXTS)
         with usage.stopped(worker.process.pid):
             await single.run(texts)
             return statistics.median([(await single.run([t])).seconds * 1000 for t in texts])

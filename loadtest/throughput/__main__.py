@@ -1,6 +1,6 @@
 """Documents a second: Tickertape beside its own ceiling and beside what people use instead.
 
-``python -m loadtest.throughput [--peers] [--rounds 5] [--seconds 12] [--json]``
+``python -m loadtest.throughput [--ours | --peers] [--rounds 5] [--seconds 12] [--json]``
 
 Legs, over the same paragraphs, one after the other in rounds, every other round backwards:
 
@@ -10,7 +10,12 @@ Legs, over the same paragraphs, one after the other in rounds, every other round
 - tutorial: an aiokafka consumer, one message at a time: encode, insert into SQLite, commit;
 - tickertape: a worker, from Kafka to its store, until the last offset is committed. The records
   are in Kafka before its clock starts;
+- main_job: the same worker with financial documents (the demo's, and earnings calls where the data
+  has them), until each is stored and summarised and all offsets are committed; beside the ceiling
+  for the chunks of the same documents, which embeds nothing for summaries;
 - with ``--peers``: others, where they can be installed (`loadtest.throughput.peers`).
+
+``--ours`` leaves out sentence_transformers and the tutorial, whose environment takes 5 GB.
 
 While one runs, the others are stopped. The broker runs all the time; what it uses while no leg
 needs it is told. Ratios are medians over rounds; a round's two figures are seconds apart. CPU
@@ -30,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import data, figures, machine, processes, usage
-from loadtest.corpus import LENGTHS, Corpus
+from loadtest.corpus import LENGTHS, Corpus, Filings
 from loadtest.intake import SESSION, Intake, intake
 from loadtest.processes import Bench, Report, say
 from loadtest.throughput.legs import (
@@ -39,6 +44,7 @@ from loadtest.throughput.legs import (
     Encode,
     Job,
     Leg,
+    MainJob,
     Tickertape,
     Tutorial,
     Used,
@@ -51,7 +57,9 @@ from tickertape.embed.export_env import ExportEnv
 
 CLIENT = "aiokafka>=0.12,<0.15"
 WARM_DOCUMENTS = 256
+WARM_FILINGS = 32
 SETTLE_SECONDS = 1.5  # so that a worker that is stopped again has told its group that it lives
+MAIN_RATIOS = {"main_job_over_ceiling": ("main_job", "ceiling")}
 RATIOS = {
     "pipeline_over_ceiling": ("tickertape", "ceiling"),
     "pipeline_over_tutorial": ("tickertape", "tutorial"),
@@ -68,13 +76,14 @@ class Bed:
     legs: Sequence[Leg]
     ceiling: Ceiling
     worker: Tickertape
+    main_job: MainJob
     into: Intake
     missing: Mapping[str, str]  # peers that cannot be had, and why
 
-    async def run(self, leg: Leg, corpus: Corpus, documents: int) -> Used:
+    async def run(self, leg: Leg, corpus: Corpus | Filings, documents: int) -> Used:
         """Run one leg while the worker, which alone would do anything, is stopped."""
         texts = corpus.take(documents)
-        if leg is self.worker:
+        if isinstance(leg, Tickertape):
             return await leg.run(texts)
         with usage.stopped(self.worker.pid):
             used = await leg.run(texts)
@@ -86,46 +95,71 @@ class Bed:
 async def measure(options: argparse.Namespace) -> Report:
     """Run the rounds for each mix of lengths."""
     found: dict[str, Report] = {}
+    main: dict[str, Report] = {}
     async with (
         processes.broker() as broker,
         processes.bench(broker, **SESSION) as bench,
         intake(bench) as into,
-        _legs(bench, into, options.peers) as bed,
+        intake(
+            bench, bench.settings.topic_financial_documents, [bench.settings.topic_summary_requests]
+        ) as filings,
+        _legs(bench, into, filings, options) as bed,
     ):
         idle = await _idle_broker(bed)
-        encode = next(leg for leg in bed.legs if isinstance(leg, Encode))
+        encode = next((leg for leg in bed.legs if isinstance(leg, Encode)), None)
         for lengths in options.lengths:
             corpus = Corpus.read(options.data, lengths)
-            sizes = await _batch_sizes(bed, encode, corpus)
-            rounds = await _rounds(bed, corpus, lengths, options)
-            found[lengths] = await _summary(bed, corpus, rounds)
+            sizes = await _batch_sizes(bed, encode, corpus) if encode else {}
+            rounds = await _rounds(bed, bed.legs, corpus, lengths, options)
+            found[lengths] = await _summary(bed, corpus, rounds, RATIOS)
             found[lengths]["batch_sizes"] = sizes
-        about = await bed.ceiling.about()
-        peaks = {leg.name: round(usage.peak_mb(leg.pid)) for leg in bed.legs}
-    main = found[options.lengths[0]]
-    targets = machine.targets()
+        for kind, documents in _filings(options.data).items():
+            legs = (bed.ceiling, bed.main_job)
+            rounds = await _rounds(bed, legs, documents, kind, options)
+            main[kind] = await _summary(bed, documents, rounds, MAIN_RATIOS)
+        every = (*bed.legs, bed.main_job)
+        peaks = {leg.name: round(usage.peak_mb(leg.pid)) for leg in every}
+    first, job = found[options.lengths[0]], next(iter(main.values()))
+    spread = {**first["ratios"], **job["ratios"]}
+    ratios = {name: each["median"] for name, each in spread.items()}
+    targets = {name: least for name, least in machine.targets().items() if name in ratios}
     return {
         "loadtest": "throughput",
-        **about,
+        "model": bed.ceiling.model,
         "machine": machine.describe(),
+        "engines": {leg.name: leg.engine for leg in every},
         "lengths": options.lengths[0],
-        "ratios": {name: each["median"] for name, each in main["ratios"].items()},
-        "spread": main["ratios"],
+        "ratios": ratios,
+        "spread": spread,
         "targets": targets,
-        "legs": main["legs"],
+        "targets_with_vnni": machine.targets(vnni=True),
+        "legs": {**first["legs"], "main_job": job["legs"]["main_job"]},
         "peak_mb": peaks,
         "idle_broker_cpu": idle,
         "by_length": found,
+        "main_job": main,
         "peers_missing": dict(bed.missing),
-        "ok": all(main["ratios"][name]["median"] >= least for name, least in targets.items()),
+        "ok": all(ratios[name] >= least for name, least in targets.items()),
     }
 
 
+def _filings(paragraphs: Path) -> dict[str, Filings]:
+    """The demo's documents; earnings calls, where they lie beside the paragraphs."""
+    found = {"samples": Filings.samples()}
+    calls = paragraphs.with_name(data.CALLS)
+    if calls.is_file():
+        found["calls"] = Filings.calls(calls)
+    return found
+
+
 @asynccontextmanager
-async def _legs(bench: Bench, into: Intake, with_peers: bool) -> AsyncIterator[Bed]:
+async def _legs(
+    bench: Bench, into: Intake, filings: Intake, options: argparse.Namespace
+) -> AsyncIterator[Bed]:
     """Start all, and stop them at the end."""
     environment = ExportEnv(model_settings().data_dir / "export-env")
-    await asyncio.to_thread(environment.ensure, say, (CARRIER, CLIENT))
+    if not options.ours:
+        await asyncio.to_thread(environment.ensure, say, (CARRIER, CLIENT))
     say("starting the legs")
     worker = await bench.worker()
     module = "loadtest.throughput.encode_job"
@@ -136,19 +170,23 @@ async def _legs(bench: Bench, into: Intake, with_peers: bool) -> AsyncIterator[B
             stack.push_async_callback(made.stop)
             return made
 
-        ceiling = Ceiling(
+        ceiling = await Ceiling.of(
             await job(sys.executable, "loadtest.throughput.ceiling_job", env=bench.env)
         )
-        encode = Encode(await job(environment.python, module, CARRIER_MODULE, env=offline()))
-        tutorial = Tutorial(
-            await job(environment.python, module, CARRIER_MODULE, env=offline()), into
-        )
-        ours = Tickertape(worker, into)
+        theirs: list[Leg] = []
+        if not options.ours:
+            env = offline()
+            encode = await job(environment.python, module, CARRIER_MODULE, env=env)
+            consume = await job(environment.python, module, CARRIER_MODULE, env=env)
+            theirs = [Encode(encode), Tutorial(consume, into)]
+        ours = Tickertape(worker, into, ceiling.engine)
+        main_job = MainJob(worker, filings, ceiling.engine)
         others: Sequence[Leg] = ()
         missing: dict[str, str] = {}
-        if with_peers:
+        if options.peers:
             others, missing = await stack.enter_async_context(peers(into))
-        yield Bed((ceiling, encode, tutorial, *others, ours), ceiling, ours, into, missing)
+        legs = (ceiling, *theirs, *others, ours)
+        yield Bed(legs, ceiling, ours, main_job, into, missing)
 
 
 async def _batch_sizes(bed: Bed, encode: Encode, corpus: Corpus) -> dict[int, float]:
@@ -163,31 +201,42 @@ async def _batch_sizes(bed: Bed, encode: Encode, corpus: Corpus) -> dict[int, fl
     return found
 
 
-async def _rounds(bed: Bed, corpus: Corpus, lengths: str, options: argparse.Namespace) -> Rounds:
+async def _rounds(
+    bed: Bed,
+    legs: Sequence[Leg],
+    corpus: Corpus | Filings,
+    kind: str,
+    options: argparse.Namespace,
+) -> Rounds:
     """Give each leg as many texts as take it ``--seconds``; a first run, not counted, tells.
 
     The worker gets as many as the ceiling: of a short first run its last commit is too large a
     part.
     """
+    warm_up = WARM_DOCUMENTS if isinstance(corpus, Corpus) else WARM_FILINGS
     counts: dict[str, int] = {}
-    for leg in bed.legs:
-        say(f"{lengths}: how many texts {leg.name} needs")
-        await bed.run(leg, corpus, WARM_DOCUMENTS // 4)
-        warm = await bed.run(leg, corpus, WARM_DOCUMENTS)
-        counts[leg.name] = max(round(warm.per_second * options.seconds), WARM_DOCUMENTS)
-    counts[bed.worker.name] = counts[bed.ceiling.name]
-    found: Rounds = {leg.name: [] for leg in bed.legs}
+    for leg in legs:
+        say(f"{kind}: how many texts {leg.name} needs")
+        await bed.run(leg, corpus, warm_up // 4)
+        warm = await bed.run(leg, corpus, warm_up)
+        counts[leg.name] = max(round(warm.per_second * options.seconds), warm_up)
+    for leg in legs:
+        if isinstance(leg, Tickertape):
+            counts[leg.name] = counts[bed.ceiling.name]
+    found: Rounds = {leg.name: [] for leg in legs}
     for number in range(options.rounds):
-        for leg in bed.legs if number % 2 == 0 else reversed(bed.legs):
+        for leg in legs if number % 2 == 0 else reversed(legs):
             count = counts[leg.name]
-            say(f"{lengths}, round {number + 1} of {options.rounds}: {leg.name}, {count} texts")
+            say(f"{kind}, round {number + 1} of {options.rounds}: {leg.name}, {count} texts")
             found[leg.name].append(await bed.run(leg, corpus, count))
     return found
 
 
-async def _summary(bed: Bed, corpus: Corpus, rounds: Rounds) -> Report:
+async def _summary(
+    bed: Bed, corpus: Corpus | Filings, rounds: Rounds, ratios: Mapping[str, tuple[str, str]]
+) -> Report:
     """Return each leg's figures, and the ratios."""
-    sample = corpus.take(WARM_DOCUMENTS)
+    sample = corpus.take(WARM_FILINGS)
     tokens = await bed.ceiling.tokens(sample) / len(sample)
     return {
         "tokens_a_document": round(tokens, 1),
@@ -197,7 +246,8 @@ async def _summary(bed: Bed, corpus: Corpus, rounds: Rounds) -> Report:
                 [used.per_second for used in rounds[over]],
                 [used.per_second for used in rounds[under]],
             )
-            for name, (over, under) in RATIOS.items()
+            for name, (over, under) in ratios.items()
+            if {over, under} <= rounds.keys()
         },
     }
 
@@ -229,15 +279,17 @@ async def _idle_broker(bed: Bed) -> float:
 
 def lines(report: Report) -> Iterator[str]:
     """Yield the report in words."""
-    yield f"{report['model']} by {report['engine']}; {report['machine']['cpu']}"
-    for lengths, found in report["by_length"].items():
-        yield f"{lengths} texts, {found['tokens_a_document']:.0f} tokens each:"
+    yield f"{report['model']}; {report['machine']['described']}"
+    every = {f"{kind} texts": found for kind, found in report["by_length"].items()}
+    every |= {f"documents ({kind})": found for kind, found in report["main_job"].items()}
+    for kind, found in every.items():
+        yield f"{kind}, {found['tokens_a_document']:.0f} tokens each:"
         for name, leg in found["legs"].items():
             rate, cpu = leg["documents_per_second"], leg.get("cpu_with_broker", leg["cpu"])
             yield (
                 f"  {name:22} {rate['median']:7.1f} documents/s ({rate['min']:.1f} to "
                 f"{rate['max']:.1f}), {leg['tokens_per_second']['median']:.0f} tokens/s, "
-                f"{cpu['median']:.2f} s of CPU per 1,000"
+                f"{cpu['median']:.2f} s of CPU per 1,000, by {report['engines'][name]}"
             )
         for name, ratio in found["ratios"].items():
             yield f"  {name} {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
@@ -245,12 +297,18 @@ def lines(report: Report) -> Iterator[str]:
     yield f"peak memory: {peaks}"
     for name, why in report["peers_missing"].items():
         yield f"without {name}: {why}"
-    yield "targets: " + ", ".join(f"{name} {least}" for name, least in report["targets"].items())
+    best = report["targets_with_vnni"]
+    yield f"targets on {report['machine']['instructions']}: " + ", ".join(
+        f"{name} {least}" + (f" ({best[name]} with VNNI)" if best[name] != least else "")
+        for name, least in report["targets"].items()
+    )
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     data.add_option(parser, data.PARAGRAPHS)
-    parser.add_argument("--peers", action="store_true", help="infinity and Pathway as well")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ours", action="store_true", help="no sentence-transformers, no tutorial")
+    which.add_argument("--peers", action="store_true", help="infinity and Pathway as well")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each run (default 12)")
     parser.add_argument(

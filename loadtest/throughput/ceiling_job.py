@@ -12,7 +12,8 @@ from typing import Any
 from loadtest.throughput.serve import Clock, serve
 from tickertape import settings as settings_module
 from tickertape.chunking import chunk
-from tickertape.embed import lanes, load
+from tickertape.embed import choice, lanes, load
+from tickertape.text import comparable
 
 
 def main() -> None:
@@ -23,9 +24,10 @@ def main() -> None:
     overlap = min(settings.chunk_overlap_tokens, limit // 2)
 
     def embed(texts: list[str]) -> dict[str, Any]:
+        read = [comparable(text).text for text in texts]  # as a worker's pipeline does
         sequences = [
             piece.ids
-            for text, tokens in zip(texts, embedder.tokenize(texts), strict=True)
+            for text, tokens in zip(read, embedder.tokenize(read), strict=True)
             for piece in chunk(text, tokens, limit, overlap)
         ]
         with Clock() as clock:
@@ -36,7 +38,7 @@ def main() -> None:
         }
 
     def about() -> dict[str, Any]:
-        return {"engine": type(embedder).__name__, "model": embedder.identity}
+        return {"engine": choice.choose(settings).engine, "model": embedder.identity}
 
     serve({"embed": embed, "about": about})
 

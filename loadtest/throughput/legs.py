@@ -22,6 +22,7 @@ from testkit.system import ROOT, Worker
 ANSWER_BYTES = 2**20
 START_SECONDS_MAX = 180.0
 RUN_SECONDS_MAX = 600.0
+TORCH = "torch fp32"
 BATCH_SIZES = (8, 16, 32, 64, 128)
 
 
@@ -107,6 +108,7 @@ class Leg(ABC):
     """One of those that are compared."""
 
     name: str
+    engine: str  # what embeds, and in which precision
 
     @abstractmethod
     async def run(self, texts: Sequence[Text]) -> Used:
@@ -123,8 +125,15 @@ class Ceiling(Leg):
 
     name = "ceiling"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, about: Mapping[str, Any]) -> None:
         self._job = job
+        self.model = str(about["model"])
+        self.engine = f"{about['engine']} {self.model.rpartition('@')[2]}"
+
+    @classmethod
+    async def of(cls, job: Job) -> Ceiling:
+        """Ask the job which engine it has loaded."""
+        return cls(job, await job.do("about"))
 
     async def run(self, texts: Sequence[Text]) -> Used:
         found = await self._job.do("embed", texts=[text.text for text in texts])
@@ -133,10 +142,6 @@ class Ceiling(Leg):
     async def tokens(self, texts: Sequence[Text]) -> int:
         """Return how many tokens the texts have, special ones included."""
         return int((await self._job.do("embed", texts=[text.text for text in texts]))["tokens"])
-
-    async def about(self) -> dict[str, Any]:
-        """Return which engine and model these are."""
-        return await self._job.do("about")
 
     @property
     def pid(self) -> int:
@@ -147,6 +152,7 @@ class Encode(Leg):
     """sentence-transformers' own batches."""
 
     name = "sentence_transformers"
+    engine = TORCH
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -164,6 +170,8 @@ class Encode(Leg):
 
 class TopicLeg(Leg):
     """A process that takes all from a topic of its own, of one partition."""
+
+    engine = TORCH
 
     def __init__(self, job: Job, into: Intake) -> None:
         self._job = job
@@ -206,8 +214,9 @@ class Tickertape(Leg):
 
     name = "tickertape"
 
-    def __init__(self, worker: Worker, into: Intake) -> None:
+    def __init__(self, worker: Worker, into: Intake, engine: str) -> None:
         self.worker = worker
+        self.engine = engine
         self._into = into
 
     async def run(self, texts: Sequence[Text]) -> Used:
@@ -217,6 +226,12 @@ class Tickertape(Leg):
     @property
     def pid(self) -> int:
         return self.worker.process.pid
+
+
+class MainJob(Tickertape):
+    """A worker with financial documents: stored, summarised, and the offsets of both committed."""
+
+    name = "main_job"
 
 
 def offline() -> dict[str, str]:

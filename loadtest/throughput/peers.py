@@ -46,6 +46,7 @@ class Infinity(Leg):
     """infinity's embedding server."""
 
     name = "infinity"
+    engine = "torch fp32"
 
     def __init__(self, process: Process, port: int) -> None:
         self._process = process

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
+from pathlib import Path
 
 import pytest
 
-from loadtest import figures
-from loadtest.corpus import Corpus
+from loadtest import figures, machine
+from loadtest.corpus import Corpus, Filings
 from loadtest.scale import longest_gap
 
 
@@ -83,3 +86,31 @@ def test_the_longest_gap_is_between_two_moments_and_counts_from_its_beginning() 
     assert longest_gap(progress, 3, 5) == 2  # still without progress at 3, since 1
     assert longest_gap(progress, 4, 10) == 5
     assert longest_gap(progress, 0, 1) == 0
+
+
+def test_filings_are_records_of_financial_documents_each_with_a_text_of_its_own() -> None:
+    filings = Filings.samples()
+    first, second = filings.take(30), filings.take(30)
+    assert len({each.text for each in (*first, *second)}) == 60
+    assert len({each.id for each in (*first, *second)}) == 60
+    for each in first:
+        value = json.loads(each.value)
+        assert (value["id"], value["text"]) == (each.id, each.text)
+        assert value["company"]
+        assert value["document_type"]
+
+
+def test_calls_are_read_as_filings(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"sentences": ["One.", "Two."], "reference": ["One."]}\n'))
+    (call,) = Filings.calls(file).take(1)
+    assert call.text.startswith("One. Two.\n")
+    assert json.loads(call.value)["document_type"] == "transcript"
+
+
+def test_without_vnni_less_is_asked_for_and_the_rest_told() -> None:
+    less, more = machine.targets(vnni=False), machine.targets(vnni=True)
+    assert less["pipeline_over_tutorial"] == 4.0
+    assert more["pipeline_over_tutorial"] == 5.0
+    assert less.keys() == more.keys()
+    assert machine.targets() in (less, more)
