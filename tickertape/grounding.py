@@ -7,9 +7,9 @@ percent; 150 basis points = 1.5 %; "three" in the source = 3; a bare 1,234 in th
 a word in the summary is checked where a scale follows ("two billion"). What is derived (a sum, a
 difference) counts as not standing there.
 
-A sign is what is written, "$(38.6) million", or what the nearest word says: a loss told as a profit
-and a fall told as a rise do not stand there; "down 5 %" is -5 %. Where nothing is said, nothing is
-held against it, but for a number that every place of the source writes as negative.
+A sign is what is written, "$(38.6) million", or what the words around it say (`tickertape.told`): a
+loss told as a profit, an outflow as an inflow, a fall as a rise do not stand there. Where nothing
+is said, nothing is held against it, unless another place with that value says the opposite.
 """
 
 from __future__ import annotations
@@ -17,52 +17,25 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
-from tickertape.quantities import PERCENT, Number, numbers, same_unit
+from tickertape.lines import unwrapped
+from tickertape.quantities import Number, numbers, readings, same_unit
+from tickertape.told import agree, told
+from tickertape.units import PERCENT
 
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]", re.MULTILINE)
 _ROUNDED_AT_MOST = 0.05  # of the value: "1 billion" does not stand for 1.4 billion
-
-_BEFORE, _AFTER = 80, 32  # characters in which the word that governs a number is looked for
-WORDS_AFTER = 2  # "$5 million net loss", "5% decline"
-_CLAUSE_BEFORE = re.compile(r"[.;:!?](?=\s)|,\s|\n\s*\n|\b(?:while|whereas|but)\b", re.IGNORECASE)
-_CLAUSE_AFTER = re.compile(
-    r"[.,;:!?\n(]|\b(?:and|or|but|from|to|than|compared|versus|against|while|of|in|for|as)\b",
-    re.IGNORECASE,
-)
-_LEVEL = re.compile(
-    r"\b(?:(?P<minus>loss(?:es)?(?!\s(?:ratio|rate|reserve|provision))|lost|deficits?|shortfalls?"
-    r"|negative|outflows?)|(?P<plus>profits?|profitable|income|earn(?:ed|s|ings?)|gains?|gained"
-    r"|surplus(?:es)?|positive|inflows?))\b(?!\s?\()",
-    re.IGNORECASE,
-)
-_DIRECTION = re.compile(
-    r"\b(?:(?P<minus>down|fell|falls?|fallen|falling|decreas(?:e|es|ed|ing)|declin(?:e|es|ed|ing)"
-    r"|dropp?(?:s|ed|ing)?|lower(?:ed)?|shrank|shr[iu]nk(?:ing)?|reduc(?:ed|tion)|slid|slipped"
-    r"|contract(?:ed|ion)|minus)"
-    r"|(?P<plus>(?<!made )(?<!make )up(?!\sto\b)|rose|ris(?:e|es|en|ing)|increas(?:e|es|ed|ing)"
-    r"|grew|grow(?:s|n|ing|th)?|higher|climb(?:s|ed|ing)?|jump(?:s|ed|ing)?|expand(?:ed|ing)?"
-    r"|advanc(?:ed|ing)|surg(?:ed|ing)|rais(?:e|ed|ing)|plus))\b",
-    re.IGNORECASE,
-)
-_BOTH = re.compile(r"\(\s?(?:loss(?:es)?|deficit|decrease|decline)\s?\)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What is said about a number: -1, 0 (nothing) or 1 each."""
-
-    sign: int  # as written
-    level: int  # a loss, a profit
-    direction: int  # a fall, a rise
+_PLACES_MAX = 2000  # of one value, that are looked at: a page of nothing but "1" ends
+_TABLES = (1e3, 1e6, 1e9)  # in what a table's bare figures may be,
+_TABLES_OF_INDIA = (1e5, 1e7)  # and where lakh and crore are counted
 
 
 class _Source:
     """The numbers of the source's texts, by value."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        found = [(number, text) for text in texts for number in numbers(text)]
+        found = [(number, text) for text in texts for number in readings(text)]
         self.by_value = _Ordered([(n.value, n, text) for n, text in found])
         self.by_mantissa = _Ordered([(n.mantissa, n, text) for n, text in found if n.scale >= 1.0])
         self.bare = _Ordered(
@@ -92,21 +65,37 @@ class _Ordered:
 
 def unsupported(summary: str, source: Iterable[str]) -> tuple[str, ...]:
     """Return the numbers of ``summary`` that stand in none of the ``source`` texts, as written."""
-    summary = _LIST_MARK.sub("", summary)
+    summary = unwrapped(_LIST_MARK.sub("", summary))
     claimed = [number for number in numbers(summary) if number.figure]
     if not claimed:
         return ()
-    there = _Source(list(source))
+    there = _Source([unwrapped(text) for text in source])
     missing = [number.text for number in claimed if not _stands(number, summary, there)]
     return tuple(dict.fromkeys(missing))
 
 
 def _stands(number: Number, summary: str, source: _Source) -> bool:
-    claim = _told(number, summary)
+    """Does a number stand there, in one of its readings?"""
     return any(
-        same_unit(number.unit, other.unit) and _agree(claim, _told(other, text))
-        for other, text in _same(number, source)
+        all(_is_there(one, summary, source) for one in reading)
+        for reading in ((number,), *number.also)
     )
+
+
+def _is_there(number: Number, summary: str, source: _Source) -> bool:
+    """Does it stand there, and is nothing else said of it? Where one place says the opposite and
+    none the same, those that say nothing do not count: the value may be another's there."""
+    claim = told(number, summary)
+    alike = (each for each in _same(number, source) if same_unit(number.unit, each[0].unit))
+    silent = opposite = False
+    for other, text in islice(alike, _PLACES_MAX):
+        said = agree(claim, told(other, text))
+        if said > 0:
+            return True
+        silent |= said == 0
+        named = other.unit is not None or (number.unit is None and other.figure)
+        opposite |= said < 0 and named and other.value == number.value
+    return silent and not opposite
 
 
 def _same(number: Number, source: _Source) -> Iterable[tuple[Number, str]]:
@@ -115,36 +104,5 @@ def _same(number: Number, source: _Source) -> Iterable[tuple[Number, str]]:
     if number.scale == 1.0:  # "between 1.2 and 1.3 billion": the first has no scale of its own
         yield from source.by_mantissa.near(number.mantissa, 0.0)
     elif number.scale > 1.0:
-        for unit in (1e3, 1e6, 1e9):
+        for unit in (*_TABLES, *(_TABLES_OF_INDIA if number.unit in ("INR", None) else ())):
             yield from source.bare.near(number.value / unit, number.step / unit)
-
-
-def _agree(claim: _Told, fact: _Told) -> bool:
-    """Do both say the same, as far as they say anything?"""
-    if claim.level * fact.level < 0 or claim.direction * fact.direction < 0:
-        return False
-    negative = min(claim.sign, claim.level, claim.direction) < 0
-    if fact.sign < 0:
-        return negative or claim.sign == 0
-    if claim.sign < 0:
-        return min(fact.sign, fact.level, fact.direction) < 0 or fact.sign == 0
-    return True
-
-
-def _told(number: Number, text: str) -> _Told:
-    before = text[max(0, number.start - _BEFORE) : number.start]
-    ends = [match.end() for match in _CLAUSE_BEFORE.finditer(before)]
-    before = _BOTH.sub(" ", before[ends[-1] :] if ends else before)
-    after = text[number.end : number.end + _AFTER]
-    stop = _CLAUSE_AFTER.search(after)
-    after = " ".join((after[: stop.start()] if stop else after).split()[:WORDS_AFTER])
-    level, direction = _said(_LEVEL, before, after), _said(_DIRECTION, before, after)
-    if number.sign < 0:  # "income of $(5)", "growth of (5)%"
-        level, direction = -1, -abs(direction)
-    return _Told(number.sign, level, direction)
-
-
-def _said(pattern: re.Pattern[str], before: str, after: str) -> int:
-    """What the nearest word says: the last one before the number, else the first one after it."""
-    found = [*pattern.finditer(before)][-1:] or [*pattern.finditer(after)][:1]
-    return 0 if not found else -1 if found[0]["minus"] else 1

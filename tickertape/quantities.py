@@ -1,72 +1,31 @@
 """The numbers of a text as values: sign, scale and unit. Pure.
 
 Read as they are written in reports of any country: ``$(38.6) million``, ``-15%``, ``NOK 612m``,
-``Rs 4,512 crore``, ``8 per cent``, ``150 basis points``, "two billion dollars".
+``Rs 4,512 crore``, ``3.2 lakh crore``, ``EUR 1.234,5 million``, ``1 234,5 MSEK``, ``8 per cent``,
+``150 basis points``, "two billion dollars". What may be read in two ways has both.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-SCALES = {
-    "hundred": 1e2,
-    "thousand": 1e3,
-    "k": 1e3,
-    "lakh": 1e5,
-    "lakhs": 1e5,
-    "million": 1e6,
-    "millions": 1e6,
-    "mln": 1e6,
-    "mn": 1e6,
-    "mm": 1e6,
-    "m": 1e6,
-    "crore": 1e7,
-    "crores": 1e7,
-    "cr": 1e7,
-    "billion": 1e9,
-    "billions": 1e9,
-    "bln": 1e9,
-    "bn": 1e9,
-    "b": 1e9,
-    "trillion": 1e12,
-    "tn": 1e12,
-    "t": 1e12,
-    "basis point": 1e-2,
-    "basis points": 1e-2,
-    "bps": 1e-2,
-    "bp": 1e-2,
-    "cents": 1e-2,
-    "cent": 1e-2,
-    "pence": 1e-2,
-    "p": 1e-2,
-}
-PERCENT = "%"
-_PERCENT_SCALES = frozenset({"basis point", "basis points", "bps", "bp"})
-
-# How a currency is written before a number: what it stands for. "$" may be any dollar.
-_SIGNS = {
-    "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "HK$": "HKD", "NT$": "TWD",
-    "S$": "SGD", "NZ$": "NZD", "R$": "BRL", "MX$": "MXN", "Rs.": "INR", "Rs": "INR", "RMB": "CNY",
-    "kr": "kr", "Fr.": "CHF", "z\u0142": "PLN", "$": "$", "\u20ac": "EUR", "\u00a3": "GBP",
-    "\u00a5": "\u00a5", "\u20b9": "INR", "\u20a9": "KRW", "\u20bd": "RUB", "\u20ba": "TRY",
-    "\u20aa": "ILS", "\u20ab": "VND", "\u0e3f": "THB", "\u20a6": "NGN", "\u20b1": "PHP",
-}  # fmt: skip
-_CODES = """
-    USD EUR GBP JPY CHF NOK SEK DKK ISK PLN CZK HUF RON TRY RUB ILS AED SAR QAR KWD ZAR NGN KES EGP
-    INR PKR BDT LKR CNY CNH HKD TWD KRW SGD MYR THB IDR PHP VND AUD NZD CAD MXN BRL ARS CLP COP PEN
-""".split()  # noqa: SIM905 -- readable as text
-_NAMES = {
-    "dollar": "$", "dollars": "$", "euro": "EUR", "euros": "EUR", "pounds": "GBP",
-    "sterling": "GBP", "yen": "JPY", "yuan": "CNY", "renminbi": "CNY", "rupees": "INR",
-    "francs": "CHF", "kroner": "kr", "kronor": "kr", "reais": "BRL", "pesos": "MXN",
-    "rubles": "RUB",
-}  # fmt: skip
-_MAY_BE = {
-    "$": frozenset("USD AUD CAD HKD TWD SGD NZD MXN ARS CLP COP".split()),  # noqa: SIM905
-    "\u00a5": frozenset({"JPY", "CNY"}),
-    "kr": frozenset({"NOK", "SEK", "DKK", "ISK"}),
-}
+from tickertape.units import (
+    AFTER,
+    AHEAD,
+    CODES,
+    CONTINENTAL,
+    MAY_BE,
+    MULTIPLES,
+    NAMES,
+    PERCENT,
+    PERCENT_SCALES,
+    PERCENT_WORDS,
+    PREFIXES,
+    SCALES,
+    SIGNS,
+)
 
 
 def _numbered(words: str, start: int = 0, step: float = 1.0) -> dict[str, float]:
@@ -82,46 +41,90 @@ _WORDS = (
 )
 
 
-def _any(words: object) -> str:
-    """A pattern of any of these words, the longest first."""
-    found = sorted(map(str, words), key=len, reverse=True)  # type: ignore[call-overload]
-    return "|".join(re.escape(word).replace(r"\ ", r"\s") for word in found)
+def _any(words: Iterable[str]) -> str:
+    """A pattern of any of these words in any case, the longest that fits. What they have in common
+    at their beginnings stands once, and each letter as a class of its cases: so a place where none
+    begins is passed over at once (the flag for cases would have each word tried)."""
+    rests: dict[str, list[str]] = {}
+    for word in sorted({word.lower() for word in words}):
+        rests.setdefault(word[:1], []).append(word[1:])
+    last = rests.pop("", None) is not None
+    parts = [f"{_either(first)}{_any(rest)}" for first, rest in rests.items()]
+    if not parts:
+        return ""
+    found = parts[0] if len(parts) == 1 and not last else f"(?:{'|'.join(parts)})"
+    return f"{found}?" if last else found
+
+
+def _either(letter: str) -> str:
+    if letter == " ":
+        return r"\s"
+    return re.escape(letter) if letter.upper() == letter else f"[{letter}{letter.upper()}]"
 
 
 _SPACE = "[\\s\u00a0\u202f]"
-_SCALE_WORDS = rf"{_any(SCALES.keys() - {'p'})}|(?<=\d)p"
-_SCALE = rf"(?:(?:{_SPACE}|-(?=[a-z]{{4}}))?(?P<scale>{_SCALE_WORDS})(?![^\W_]))?"
+_THIN = " \u00a0\u202f"  # spaces between groups of digits
+_LETTER = "[^\\W\\d_]"
+# The look-aheads keep what cannot be from being tried word by word.
+_SCALE = (
+    rf"(?:(?:{_SPACE}|-(?=[a-zA-Z]{{4}}))?(?={_LETTER})(?:(?P<multiple>{_any(MULTIPLES)}){_SPACE})?"
+    rf"(?P<scale>{_any(SCALES.keys() - {'p'})}|(?<=\d)[pP])(?![^\W_]))?"
+)
+_NAME = (
+    rf"(?:(?P<name>{_any(NAMES)})|(?P<prefix>{_any(PREFIXES)})?(?P<after>{_any([*CODES, 'kr'])}))"
+)
 _UNIT = (
-    rf"(?:{_SPACE}?(?P<percent>%|per{_SPACE}?cent\b|pct\b|(?:percentage{_SPACE})?points?\b|pp\b)"
-    rf"|{_SPACE}(?P<name>{_any(_NAMES)})\b|{_SPACE}(?P<after>{_any(_CODES)})\b(?!{_SPACE}?[\d.]))?"
+    rf"(?:(?:(?<={_LETTER})\.)?{_SPACE}?(?=[^\w\s]|{_LETTER})"
+    rf"(?:(?P<percent>%|{_any(PERCENT_WORDS)}\b)"
+    rf"|(?<={_SPACE}){_NAME}\b(?!{_SPACE}?\.?\d)|(?P<symbol>{_any(AFTER)})(?!{_SPACE}?\d)))?"
 )
-_LETTERED = [sign for sign in _SIGNS if sign[0].isalpha()]  # "Rs", not "others 5"
+_LETTERED = [sign for sign in SIGNS if sign[0].isalpha()]  # "Rs", not "others 5"
 _BEFORE = (
-    rf"(?:(?P<sign>(?<![^\W_])(?:{_any(_LETTERED)})|{_any(set(_SIGNS) - set(_LETTERED))})"
-    rf"|\b(?P<code>{_any(_CODES)})){_SPACE}?"
+    rf"(?:(?P<sign>(?<![^\W_])(?:{_any(_LETTERED)})|{_any(set(SIGNS) - set(_LETTERED))})"
+    rf"|\b(?P<big>{_any(PREFIXES)})?(?P<code>{_any(CODES)}))"
+    rf"(?:{_SPACE}?(?P<ahead>{_any(AHEAD)})(?={_SPACE}))?{_SPACE}?"
 )
-# Digits are taken 18 at a time: an endless run of them is many numbers, not a slow one.
-_DIGITS = (
-    "\\d{1,3}(?:[,\u00a0\u202f]\\d{3}){1,6}(?!\\d)|\\d{1,2}(?:,\\d{2}){1,6},\\d{3}(?!\\d)|\\d{1,18}"
+# Digits are taken 18 at a time: an endless run of them is many numbers, not a slow one. First what
+# has a decimal comma, then groups of thousands, and last what has neither.
+_COMMA = r",\d{1,12}(?!\d)"
+_DIGITS = "|".join(
+    (
+        rf"\d{{1,18}}+(?![.,'\u2019{_THIN}]\d)",
+        rf"\d{{1,3}}(?:\.\d{{3}}){{1,6}}{_COMMA}",
+        r"\d{1,3}(?:\.\d{3}){2,6}(?![\d.])",
+        r"\d{1,3}(?:,\d{3}){1,6}(?!\d)(?:\.\d{1,12})?",
+        r"\d{1,2}(?:,\d{2}){1,6},\d{3}(?!\d)(?:\.\d{1,12})?",
+        r"\d{1,3}(?:['\u2019]\d{3}){1,6}(?!\d)(?:[.,]\d{1,12})?",
+        rf"(?<![\d.,])\d{{1,3}}(?:[{_THIN}]\d{{3}}){{1,6}}(?!\d)"
+        rf"(?:{_COMMA}|(?=(?:{_SPACE}?%|{_SPACE}(?={_LETTER})(?:(?:{_any(SCALES)})\b"
+        rf"|(?:{_any(PREFIXES)})?(?:{_any(CODES)}|kr)\b)))|(?(currency)(?=\b)|(?!)))",
+        r"(?<!\d,)\d{1,18},\d{1,2}(?![\d,]\d|\d)",
+        r"\d{1,18}(?:\.\d{1,12})?",
+        r"(?<![\d.])\.\d{1,12}",
+    )
 )
 # Where none of these stands no number begins: most places are passed over at once.
 _BEGINS = (
     "(?=[-\u2212$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(.\\d]"
-    r"|[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?[\d.])"
+    r"|\b[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?[\d.]"
+    rf"|[^\W\d_]{{3}}\s(?:{_any(AHEAD)})\s)"
 )
 _NUMBER = re.compile(
-    rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?(?P<currency>{_BEFORE})?"
-    rf"(?P<minus2>(?<=[^\w\s)%])[-\u2212](?=\d))?(?P<open>\({_SPACE}?)?"
-    rf"(?P<digits>(?:{_DIGITS})(?:\.\d{{1,12}})?|(?<![\d.])\.\d{{1,12}})"
+    rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?"
+    rf"(?P<currency>(?=[^\d.(]){_BEFORE})?"
+    rf"(?P<minus2>(?<=[^\w)%])[-\u2212](?=\d))?(?P<open>\({_SPACE}?)?"
+    rf"(?P<digits>{_DIGITS})"
     rf"(?P<inside>{_SPACE}?%)?(?P<close>{_SPACE}?\))?{_SCALE}{_UNIT}",
-    re.IGNORECASE,
 )
-_INITIALS = "".join(sorted({word[0] for word in _WORDS}))
-_WORD = re.compile(
-    rf"\b(?=[{_INITIALS}])(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)})\b"
-    rf"{_SCALE}{_UNIT}",
-    re.IGNORECASE,
+# A text with one of these writes 1.234 for a thousand; and digits that may be one number.
+_CONTINENTAL = re.compile(
+    rf"\d(?:[. \u00a0]\d{{3}}){{1,6}},\d|(?<![\d.,])\d{{1,18}},\d{{1,2}}(?![\d,]\d|\d)"
+    rf"|\d{_SPACE}?(?:{_any(CONTINENTAL)})\b|\d\.\d{{3}}\.\d{{3}}(?![\d.])|\d{_SPACE}[mt](?:SEK|EUR)\b|\bTEUR\b",
 )
+_SPACED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:[{_THIN}]\d{{3}}){{1,3}}(?![\d.,]\d|\d)")
+_GROUP = re.compile(r"\d{1,3}")
+_RANGE = re.compile(r"\d%?(?:\s(?:million|billion|percent))?\s\Z")
+_WORD = re.compile(rf"\b(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)})\b{_SCALE}{_UNIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,11 @@ class Number:
     """A number as written: ``mantissa`` times ``scale``; ``step`` is its last digit's worth.
 
     ``sign``: -1 where it is written as negative ("-5", "$(1.07)", "(8.3)%", "(5) million"), 0 where
-    brackets may mean that ("(4.8%)", "($6)"), else 1. ``unit``: "%", a currency's code, "$", "kr"
-    or yen's sign where that is all that is said; None where nothing is. ``figure`` is False for
-    what is no claim by itself: a word in prose ("one of the"), a digit in a name (Q1, FY21). It
-    stands at ``start`` to ``end``.
+    that may be meant ("(4.8%)", "($6)", "$5 -$6"), else 1. ``unit``: "%", a currency's code, "$",
+    "kr" or yen's sign where that is all that is said; None where nothing is. ``figure`` is False
+    for what is no claim by itself: a word in prose ("one of the"), a digit in a name (Q1, FY21). It
+    stands at ``start`` to ``end``. ``also``: other readings, each of numbers that stand there
+    together ("1.234" is 1,234 in some countries, "SEK 45 123" may be two numbers).
     """
 
     text: str
@@ -144,6 +148,7 @@ class Number:
     unit: str | None = None
     start: int = 0
     end: int = 0
+    also: tuple[tuple[Number, ...], ...] = ()
 
     @property
     def value(self) -> float:
@@ -153,10 +158,11 @@ class Number:
 
 def numbers(text: str) -> list[Number]:
     """Return the numbers of a text, digits first, then those written as words."""
-    found = [_written(match) for match in _NUMBER.finditer(text)]
+    continental = _CONTINENTAL.search(text) is not None
+    found = [_written(match, continental) for match in _NUMBER.finditer(text)]
     for match in _WORD.finditer(text):
         mantissa = _WORDS[match["word"].lower()] + _WORDS.get((match["tens"] or "").lower(), 0.0)
-        scale = _scale(match["scale"])
+        scale = _scale(match)
         found.append(
             Number(
                 match[0],
@@ -172,23 +178,35 @@ def numbers(text: str) -> list[Number]:
     return found
 
 
+def readings(text: str) -> Iterator[Number]:
+    """Yield every number that a text may have: `numbers`, their other readings, and the figures
+    that stand side by side as the one that they may be."""
+    for number in numbers(text):
+        yield number
+        for other in number.also:
+            yield from other
+    for match in _SPACED.finditer(text):
+        value = float(re.sub(rf"[{_THIN}]", "", match[0]))
+        yield Number(match[0], value, 1.0, 1.0, True, start=match.start(), end=match.end())
+
+
 def same_unit(one: str | None, other: str | None) -> bool:
     """Tell whether two units may be the same; what is not said may be any."""
     if one is None or other is None or one == other:
         return True
-    return other in _MAY_BE.get(one, ()) or one in _MAY_BE.get(other, ())
+    return other in MAY_BE.get(one, ()) or one in MAY_BE.get(other, ())
 
 
-def _written(match: re.Match[str]) -> Number:
+def _written(match: re.Match[str], continental: bool) -> Number:
     text = match.string
-    digits = re.sub("[,\u00a0\u202f]", "", match["digits"])
-    decimals = len(digits.partition(".")[2])
-    scale = _scale(match["scale"])
+    value, decimals = _value(match["digits"])
+    scale = _scale(match)
     in_name = text[max(0, match.start("digits") - 1)].isalpha() and not match["currency"]
     outside = text[max(0, match.start() - 1) : match.start()] == "("  # ($6)
     sign = 1
     if match["minus"] or match["minus2"]:
-        sign = -1
+        # "$1.60 -$1.70" may be from one to the other.
+        sign = 0 if _RANGE.search(text, max(0, match.start() - 12), match.start()) else -1
     elif match["close"] and (match["open"] or outside):
         # "$(1.07)", "($5) million" and "(8.3)%" are losses; "(4.8%)" and "($6)" may be asides.
         certain = (match["currency"] and match["open"]) or match["scale"]
@@ -196,38 +214,115 @@ def _written(match: re.Match[str]) -> Number:
     start, end = match.span()
     if match["open"] and not match["close"] and not match["currency"]:
         start = match.start("digits")
+    inside = False
     if outside and match["close"]:
         start -= 1
     elif match["close"] and not match["open"]:  # the bracket is another's
         end = match.end("inside") if match["inside"] else match.end("digits")
-        return Number(
-            text[start:end].strip(), float(digits), 1.0, 10.0**-decimals, not in_name,
-            unit=_unit(match, inside=True), start=start, end=end,
-        )  # fmt: skip
-    return Number(
-        text[start:end].strip(), float(digits), scale, 10.0**-decimals * scale, not in_name,
-        sign=sign, unit=_unit(match), start=start, end=end,
+        inside = True
+        scale = 1.0
+    number = Number(
+        text[start:end].strip(), value, scale, 10.0**-decimals * scale, not in_name,
+        sign=sign, unit=_unit(match, inside=inside), start=start, end=end,
     )  # fmt: skip
+    return replace(number, also=also) if (also := _also(number, match, continental)) else number
 
 
-def _scale(word: str | None) -> float:
-    return SCALES[re.sub(r"\s", " ", word.lower())] if word else 1.0
+def _value(digits: str) -> tuple[float, int]:
+    """What digits mean, whatever stands between them, and how many decimals they have."""
+    if digits.isdigit():
+        return float(digits), 0
+    plain = re.sub("['\u2019 \u00a0\u202f]", "", digits)
+    comma, dot = plain.rfind(","), plain.rfind(".")
+    if comma > dot:
+        alone = plain.count(",") == 1 and (dot >= 0 or plain != digits or len(plain) - comma <= 3)
+        mark, groups = ("," if alone else ""), "."
+    else:
+        mark, groups = ("." if plain.count(".") == 1 else ""), ","
+    whole, _, decimals = plain.partition(mark) if mark else (plain, "", "")
+    for group in (groups, ",", "."):
+        whole = whole.replace(group, "")
+    return float(f"{whole or 0}.{decimals or 0}"), len(decimals)
+
+
+def _also(
+    number: Number, match: re.Match[str], continental: bool
+) -> tuple[tuple[Number, ...], ...]:
+    """The other readings of a number."""
+    digits = match["digits"]
+    if digits.isdigit():
+        return ()
+    if any(space in digits for space in _THIN):
+        # "SEK 45 123 employees", "in Q2 100 MSEK"
+        named = not number.figure
+        if "," in digits or not (
+            named or (match["currency"] and not (match["scale"] or match["after"]))
+        ):
+            return ()
+        start = match.start("digits")
+        pieces = [
+            Number(
+                group[0], float(group[0]), 1.0, 1.0, True,
+                start=start + group.start(), end=start + group.end(),
+            )
+            for group in _GROUP.finditer(digits)
+        ]  # fmt: skip
+        if match["currency"]:
+            pieces[0] = replace(pieces[0], unit=number.unit, sign=number.sign)
+        else:
+            pieces[0] = replace(pieces[0], figure=False)
+            scale = number.scale
+            pieces[-1] = replace(pieces[-1], scale=scale, step=scale, unit=number.unit)
+        return (tuple(pieces),)
+    whole, mark, decimals = digits.replace(",", ".").partition(".")
+    if not (continental and mark and len(decimals) == 3 and decimals.isdigit() and len(whole) < 4):
+        return ()
+    times = 1e3 if "." in digits else 1e-3
+    step = number.scale * (1.0 if "." in digits else 1e-3)
+    return ((replace(number, mantissa=number.mantissa * times, step=step),),)
+
+
+def _scale(match: re.Match[str]) -> float:
+    found = match.groupdict()
+    scale = 1.0
+    if found["scale"]:
+        scale = SCALES[re.sub(r"\s", " ", found["scale"].lower())]
+        scale *= MULTIPLES.get((found["multiple"] or "").lower(), 1.0)
+    elif found["prefix"] and found["after"]:
+        scale = PREFIXES[found["prefix"].lower()]
+    elif found.get("ahead"):
+        scale = AHEAD[found["ahead"].lower()]
+    elif found.get("big"):
+        scale = PREFIXES[found["big"].lower()]
+    return scale
 
 
 def _unit(match: re.Match[str], *, inside: bool = False) -> str | None:
     found = match.groupdict()
+    if not any(
+        (
+            found["scale"],
+            found["percent"],
+            found["name"],
+            found["after"],
+            found["symbol"],
+            found.get("inside"),
+            found.get("currency"),
+        )
+    ):
+        return None
     if found.get("inside"):
         return PERCENT
     scale = re.sub(r"\s", " ", (found["scale"] or "").lower())
-    if not inside and (found["percent"] or scale in _PERCENT_SCALES):
+    if not inside and (found["percent"] or scale in PERCENT_SCALES):
         return PERCENT
     if found.get("sign"):
-        return next(v for k, v in _SIGNS.items() if k.lower() == found["sign"].lower())
-    if found.get("code"):
-        code = str(found["code"]).upper()
-        return "CNY" if code == "CNH" else code
+        return next(v for k, v in SIGNS.items() if k.lower() == found["sign"].lower())
+    code = found.get("code") or (None if inside else found["after"])
+    if code:
+        return {"CNH": "CNY", "KR": "kr"}.get(code.upper(), code.upper())
     if inside:
         return None
     if found["name"]:
-        return _NAMES[found["name"].lower()]
-    return found["after"].upper() if found["after"] else None
+        return NAMES[re.sub(r"\s", " ", found["name"].lower())]
+    return AFTER[found["symbol"].lower()] if found["symbol"] else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +92,331 @@ def test_sign_scale_and_unit(source: str, true: str, false: str) -> None:
     assert unsupported(true, [source]) == ()
     assert unsupported(source, [source]) == ()
     assert unsupported(false, [source]) != ()
+
+
+@pytest.mark.parametrize(
+    ("source", "true", "false"),
+    [
+        ("Net profit was \u20ac12.3m.", "Profit was \u20ac12.3m.", "Profit was minus \u20ac12.3m."),
+        (
+            "Net profit was \u20ac12.3m.",
+            "Profit was \u20ac12.3m.",
+            "The result was minus \u20ac12.3m.",
+        ),
+        (
+            "The result was minus \u20ac12.3m.",
+            "The result was -\u20ac12.3m.",
+            "The result was \u20ac12.3m.",
+        ),
+        ("The result was minus \u20ac12.3m.", "A loss of \u20ac12.3m.", "A profit of \u20ac12.3m."),
+        ("EBIT was negative SEK 45 million.", "EBIT of SEK -45 million", "EBIT of SEK 45 million"),
+        ("EBIT was SEK 45 million.", "EBIT of SEK 45 million", "EBIT of minus SEK 45 million"),
+        ("EBIT was SEK 45 million.", "EBIT of SEK 45 million", "an EBIT loss of SEK 45 million"),
+        (
+            "Operating cash flow was $45 million.",
+            "cash flow of $45 million",
+            "a cash outflow of $45 million",
+        ),
+        (
+            "Net cash used in operating activities was $45 million.",
+            "an outflow of $45 million",
+            "operations generated $45 million",
+        ),
+        (
+            "Net cash used in operating activities was $45 million.",
+            "cash used was $45 million",
+            "an inflow of $45 million",
+        ),
+        (
+            "Net cash provided by operating activities was $45 million.",
+            "operations generated $45 million",
+            "operations used $45 million of cash",
+        ),
+        (
+            "There was a net cash outflow of $45 million.",
+            "an outflow of $45 million",
+            "cash flow was $45 million",
+        ),
+        (
+            "There was a net cash outflow of $45 million.",
+            "cash flow was -$45 million",
+            "a net inflow of $45 million",
+        ),
+        ("Net inflows were $45 million.", "inflows of $45 million", "outflows of $45 million"),
+        (
+            "Net income was $38.6 million.",
+            "Income of $38.6 million",
+            "Acme swung to a loss of $38.6 million.",
+        ),
+        (
+            "Acme swung to a loss of $38.6 million from a profit of $12.0 million.",
+            "From a profit of $12.0 million to a loss of $38.6 million.",
+            "It swung to a profit of $38.6 million.",
+        ),
+        (
+            "Acme swung to a loss of $38.6 million from a profit of $12.0 million.",
+            "A loss of $38.6 million.",
+            "It swung from a loss of $12.0 million.",
+        ),
+        (
+            "Acme swung to a loss of $38.6 million from a profit of $12.0 million.",
+            "A loss, $38.6 million.",
+            "A profit, $38.6 million.",
+        ),
+        (
+            "Acme swung to a profit in the quarter, $38.6 million.",
+            "A profit of $38.6 million.",
+            "Acme swung to a loss in the quarter, $38.6 million.",
+        ),
+        (
+            "Acme swung into the red with $38.6 million.",
+            "A loss of $38.6 million.",
+            "A profit of $38.6 million.",
+        ),
+        (
+            "Acme returned to profit with $38.6 million.",
+            "A profit of $38.6 million.",
+            "A loss of $38.6 million.",
+        ),
+        ("The shares rose 3%.", "The shares gained 3%.", "The shares lost 3%."),
+        ("The shares lost 3%.", "The shares fell 3%.", "The shares gained 3%."),
+        ("The shares lost 3%.", "The shares were down 3%.", "The shares rose 3%."),
+        ("The shares gained 3%.", "The shares rose 3%.", "The shares fell 3%."),
+        (
+            "Acme cut its guidance to $5 billion.",
+            "It lowered its guidance to $5 billion.",
+            "It raised its guidance to $5 billion.",
+        ),
+        (
+            "Guidance was cut to $5 billion.",
+            "Its guidance was lowered to $5 billion.",
+            "Guidance was raised to $5 billion.",
+        ),
+        (
+            "It raised its full-year outlook to $5 billion.",
+            "The outlook was raised to $5 billion.",
+            "It cut its full-year outlook to $5 billion.",
+        ),
+        (
+            "It raised its full-year outlook to $5 billion.",
+            "The outlook was increased to $5 billion.",
+            "It trimmed its outlook to $5 billion.",
+        ),
+        (
+            "The dividend was cut by 10%.",
+            "The dividend fell 10%.",
+            "The dividend was lifted by 10%.",
+        ),
+        ("Jobs were slashed by 10%.", "Jobs were reduced by 10%.", "Jobs were boosted by 10%."),
+        ("Sales slumped 10%.", "Sales fell 10%.", "Sales soared 10%."),
+        (
+            "Sales gained 10% to $4 billion.",
+            "Sales rose 10% to $4 billion.",
+            "Sales dropped 10% to $4 billion.",
+        ),
+        (
+            "Sales were 10% below last year.",
+            "Sales were down 10%.",
+            "Sales were 10% above last year.",
+        ),
+        (
+            "Profit doubled to $4 billion.",
+            "Profit rose to $4 billion.",
+            "Profit fell to $4 billion.",
+        ),
+        (
+            "Profit halved to $4 billion.",
+            "Profit fell to $4 billion.",
+            "Profit rose to $4 billion.",
+        ),
+        (
+            "Net loss widened to $4 billion.",
+            "The loss widened to $4 billion.",
+            "Net profit of $4 billion.",
+        ),
+        ("Net loss of $(38.6) million", "a loss of $38.6 million", "net profit of $38.6 million"),
+        (
+            "Margins contracted 120 basis points.",
+            "Margins fell 1.2 points.",
+            "Margins expanded 120 basis points.",
+        ),
+        ("The unemployment rate dipped 3%.", "it fell 3%", "it rose 3%"),
+        ("Loss per share was $0.45.", "a loss of $0.45 a share", "Earnings per share were $0.45."),
+        ("Earnings per share were $0.45.", "EPS of $0.45", "Loss per share was $0.45."),
+        ("EPS was $0.45.", "EPS of $0.45", "a loss per share of $0.45"),
+        ("EPS was $(0.45).", "EPS of -$0.45", "EPS of $0.45"),
+        (
+            "The company earned $5 million.",
+            "It made a profit of $5 million.",
+            "It lost $5 million.",
+        ),
+        ("It missed estimates by 5%.", "It was 5% below estimates", "It beat estimates by 5%."),
+        ("It beat estimates by 5%.", "It exceeded estimates by 5%", "It missed estimates by 5%."),
+        ("A decrease of 5% in volumes.", "volumes declined 5%", "volumes were up 5%"),
+        ("Sales (in constant currency) -5%.", "Sales fell 5%", "Sales grew 5%"),
+        ("Sales +5%.", "Sales rose 5%", "Sales fell 5%"),
+        ("Net debt of $5 million.", "net debt was $5 million", "net cash was $5 million"),
+        ("Net cash position of $5 million.", "net cash was $5 million", "net debt was $5 million"),
+        ("The deficit was $5 billion.", "a deficit of $5 billion", "a surplus of $5 billion"),
+        ("Loss before tax: 45.", "pre-tax loss of 45", "pre-tax profit of 45"),
+    ],
+)
+def test_what_is_said_of_a_figure_is_not_turned_round(source: str, true: str, false: str) -> None:
+    assert unsupported(true, [source]) == ()
+    assert unsupported(source, [source]) == ()
+    assert unsupported(false, [source]) != ()
+
+
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        ("The order is worth 3.2 lakh crore.", "Rs 3.2 trillion"),
+        ("In Q2 100 MSEK was paid.", "SEK 100 million"),
+        ("It has SEK 45 123 employees.", "SEK 45 for 123 employees"),
+        ("Sales 1 234 1 100 and 123 456 789", "Sales of 1,234, not 1,100; 123 or 123,456,789"),
+        ("Rs 3.2 trillion", "Rs 3.2 lakh crore"),
+        ("Rs 3.2 lakh crore", "3,20,000 crore rupees"),
+        ("Revenue was EUR 1.234,5 million.", "Revenue was EUR 1,234.5 million."),
+        ("Revenue was EUR 1.234,5 million.", "EUR 1.2 billion"),
+        ("Umsatz 1.234,5 Mio. EUR", "EUR 1,234.5 million"),
+        ("Umsatz 3,5 Mrd. Euro", "EUR 3.5 billion"),
+        ("Net sales 1 234,5 MSEK.", "SEK 1,234.5 million"),
+        ("Net sales of 1 234,5 MSEK", "Net sales were SEK 1.2 billion"),
+        ("Oms\u00e4ttning 1 234 MSEK", "SEK 1,234 million"),
+        ("SEK 12,5 million", "SEK 12.5 million"),
+        ("SEK 12.5 million", "12,5 MSEK"),
+        ("EUR 0,45 per share", "\u20ac0.45 per share"),
+        ("up 3,5%", "up 3.5%"),
+        ("3,5 % higher", "up 3.5 percent"),
+        ("Revenue was EUR 1.234.567", "EUR 1,234,567"),
+        ("CHF 1'234.5 million", "CHF 1,234.5 million"),
+        ("CHF 1\u2019234 million", "CHF 1.234 billion"),
+        ("TEUR 1.234", "EUR 1,234 thousand"),
+        ("1,234 KEUR", "EUR 1.234 million"),
+        ("EURm 45.2", "EUR 45.2 million"),
+        ("EUR m 45.2", "\u20ac45.2m"),
+        ("MEUR 45.2", "\u20ac45.2m"),
+        ("45.2 MEUR", "\u20ac45.2m"),
+        ("$m 45.2", "$45.2 million"),
+        ("\u20ac million 45.2", "\u20ac45.2m"),
+        ("SEKm 45", "SEK 45m"),
+        ("45 mkr", "SEK 45 million"),
+        ("45 Mkr", "45 million kronor"),
+        ("R$ 3,5 bilh\u00f5es", "R$ 3.5 billion"),
+        ("3,5 Mio. Euro", "EUR 3.5 million"),
+        ("3,5 millions d'euros", "EUR 3.5 million"),
+        ("3,5 milliards d'euros", "EUR 3.5 billion"),
+        ("2,5 miljarder kronor", "SEK 2.5 billion"),
+        ("Rs. 45,000 crores", "INR 450 billion"),
+        ("$1.2B", "$1.2 billion"),
+        ("$45MM", "$45 million"),
+        ("The net loss narrowed to $5 million from $9 million.", "The loss fell to $5 million."),
+        ("Revenue fell 5% while income rose to $3 million.", "Income rose to $3 million."),
+        (
+            "Loss per share improved to $0.45 from $0.78.",
+            "The loss per share was $0.45, up from $0.78.",
+        ),
+        (
+            "Net income, which rose, was $4 million, and the loss ratio fell.",
+            "Net income of $4 million.",
+        ),
+        ("Acme cut costs by $45 million.", "Costs were reduced by $45 million."),
+        (
+            "Acme cut costs by $45 million, which lifted profit.",
+            "Profit gained from cost cuts of $45 million.",
+        ),
+        (
+            "It expects a loss of $5 million to $7 million.",
+            "It guides to a loss of between $5 million and $7 million.",
+        ),
+        ("Total comprehensive income (loss) 45.2", "net income of 45.2"),
+        (
+            "Minus the $5 million charge, profit was $7 million.",
+            "Profit was $7 million without a $5 million charge.",
+        ),
+        (
+            "Operating income rose 5% to $3 million, below the $4 million expected.",
+            "Income of $3 million missed the $4 million expected.",
+        ),
+        ("The impairment loss was $5 million.", "An impairment of $5 million."),
+        ("A gain of $5 million offset the loss.", "It had a $5 million gain."),
+        ("Provision for credit losses was $5 million.", "Credit loss provisions were $5 million."),
+        ("The dividend was raised 5% to $0.45.", "The dividend is $0.45, 5% higher."),
+        ("Interest income rose 5%.", "Net interest income gained 5%."),
+        ("Cash used for buybacks was $5 million.", "It spent $5 million on buybacks."),
+        ("Income tax expense of $5 million.", "Tax was $5 million"),
+        (
+            "Comparable sales rose 3%, beating the 2% forecast.",
+            "Sales gained 3% against the 2% expected.",
+        ),
+        ("Profit was 3% below expectations.", "Profit missed by 3%."),
+        ("Below-the-line costs of $5 million", "costs of $5 million"),
+        ("Sales above $5 million", "over $5 million of sales"),
+        ("The tax-loss carryforwards of $5 million", "carryforwards of $5 million"),
+        ("Losses of $5 million were recovered, a gain.", "A loss of $5 million"),
+        (
+            "Operating loss decreased 10% to $5 million.",
+            "The operating loss declined by 10% to $5 million.",
+        ),
+        ("EBITDA margin down to 12.1% from 13.0%.", "EBITDA margin fell to 12.1%."),
+        ("EBITDA margin down to 12.1% from 13.0%.", "The margin was 12.1%, against 13.0%."),
+        (
+            "Revenue of $5.1 billion, up from $4.8 billion.",
+            "Revenue rose to $5.1 billion from $4.8 billion.",
+        ),
+        ("Revenue of $5.1 billion, up from $4.8 billion.", "Revenue was $4.8 billion a year ago."),
+        ("Revenue increased to $5.1 billion compared to $4.8 billion.", "Up from $4.8 billion."),
+        (
+            "Guidance: $5.1 billion, previously $4.8 billion.",
+            "Guidance was raised from $4.8 billion to $5.1 billion.",
+        ),
+        (
+            "We lower our guidance from $5.1 billion to $4.8 billion.",
+            "Guidance was cut to $4.8 billion from $5.1 billion.",
+        ),
+    ],
+)
+def test_a_right_figure_is_not_marked(source: str, summary: str) -> None:
+    assert unsupported(summary, [source]) == ()
+    assert unsupported(source, [source]) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        ("Umsatz 1.234,5 Mio. EUR", "EUR 12,345 million"),
+        ("in Q2 100 MSEK", "SEK 200 million"),
+        ("Net sales 1 234,5 MSEK", "SEK 1,235.5 million"),
+        ("Net sales 1 234 MSEK", "SEK 234 million of sales"),
+        ("3.2 lakh crore", "Rs 3.2 billion"),
+        ("Net sales SEK 234 million", "Net sales 9 234 MSEK"),
+        ("Omsaettning 123 456", "SEK 12,345 thousand"),
+        ("CHF 1'234 million", "CHF 234 million of it"),
+        ("MEUR 45.2", "EUR 45.2 billion"),
+        ("EURm 45", "SEK 45 million"),
+    ],
+)
+def test_a_wrong_figure_is_marked_however_it_is_written(source: str, summary: str) -> None:
+    assert unsupported(summary, [source]) != ()
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\r\n\r\n"])
+def test_a_wrapped_source_says_what_it_says(end: str) -> None:
+    text = (
+        "Brindle, a maker of drugs and of what is needed to take them, told in the evening of a "
+        "net loss of $38.6 million on its sales of goods in the third quarter, which was more than "
+        "its own forecast. It has its seat in Ohio, and 40 staff, all of them in one office there."
+    )
+    source = textwrap.fill(text, 40).replace("\n", end)
+    assert unsupported("A loss of $38.6 million.", [source]) == ()
+    assert unsupported("A profit of $38.6 million.", [source]) != ()
+
+
+def test_one_place_that_says_the_opposite_outweighs_places_that_say_nothing() -> None:
+    source = "Revenue was $904 million, an increase of 20%. Costs are 20% of it. In all, 20%."
+    assert unsupported("Revenue rose 20%.", [source]) == ()
+    assert unsupported("Costs were 20% of revenue.", [source]) == ()
+    assert unsupported("Revenue fell 20%.", [source]) == ("20%",)
 
 
 @pytest.mark.parametrize(

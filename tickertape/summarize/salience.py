@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tickertape.quantities import PERCENT, Number, numbers
+from tickertape.quantities import Number, numbers
 from tickertape.summarize.forms import Form, Place, stopped
+from tickertape.units import PERCENT
 
 # A sentence is judged by its first characters, so an endless one costs no more than a long one.
 JUDGED_CHARACTERS = 600
