@@ -40,7 +40,7 @@ _HEAD_BYTES = 1 << 10
 PAGES = (".html", ".htm", ".xhtml", ".xml")
 TABLES = (".csv", ".tsv")
 _PAGE = re.compile(  # a browser that saves one puts a comment before it
-    rb"\s{0,99}+(?:<!--(?:[^-]|-(?!->)){0,500}+-->\s{0,99}+){0,3}+"
+    rb"\A\s{0,99}+(?:<!--(?:[^-]|-(?!->)){0,500}+-->\s{0,99}+){0,3}+"
     rb"<(?:!doctype html|html|head|body|\?xml)\b",
     re.IGNORECASE,
 )

@@ -40,7 +40,7 @@ _SILENT_END = {
     "script": re.compile(r"</script", re.IGNORECASE),
     "style": re.compile(r"</style", re.IGNORECASE),
 }
-_NAME = re.compile(r"/?([a-zA-Z!?][a-zA-Z0-9]{0,20}(?:[:-][a-zA-Z0-9]{1,30}){0,3})(?=[\s/>])")
+_NAME = re.compile(r"/?([a-zA-Z!?][a-zA-Z0-9]{0,20}+(?:[:-][a-zA-Z0-9]{1,30}+){0,3}+)(?=[\s/>])")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _PARAGRAPH, _CELL, _LINE = "\n\n", " \t ", "\n"
 

@@ -64,6 +64,7 @@ def _either(letter: str) -> str:
 
 _SPACE = "[\\s\u00a0\u202f]"
 _THIN = " \u00a0\u202f"  # spaces between groups of digits
+_CLOSED = str.maketrans("", "", f"'\u2019{_THIN}")
 _LETTER = "[^\\W\\d_]"
 # The look-aheads keep what cannot be from being tried word by word.
 _SCALE = (
@@ -105,9 +106,9 @@ _DIGITS = "|".join(
 )
 # Where none of these stands no number begins: most places are passed over at once.
 _BEGINS = (
-    "(?=[-\u2212$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(.\\d]"
-    r"|\b[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?[\d.]"
-    rf"|[^\W\d_]{{3}}\s(?:{_any(AHEAD)})\s)"
+    "(?=\\d|\\.\\d|[-\u2212$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(]"
+    r"\D{0,14}\d|\b[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?\.?\d"
+    rf"|\b[^\W\d_]{{3}}\s(?:{_any(AHEAD)})\s)"
 )
 _NUMBER = re.compile(
     rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?"
@@ -186,7 +187,7 @@ def readings(text: str) -> Iterator[Number]:
         for other in number.also:
             yield from other
     for match in _SPACED.finditer(text):
-        value = float(re.sub(rf"[{_THIN}]", "", match[0]))
+        value = float(match[0].translate(_CLOSED))
         yield Number(match[0], value, 1.0, 1.0, True, start=match.start(), end=match.end())
 
 
@@ -232,7 +233,7 @@ def _value(digits: str) -> tuple[float, int]:
     """What digits mean, whatever stands between them, and how many decimals they have."""
     if digits.isdigit():
         return float(digits), 0
-    plain = re.sub("['\u2019 \u00a0\u202f]", "", digits)
+    plain = digits.translate(_CLOSED)
     comma, dot = plain.rfind(","), plain.rfind(".")
     if comma > dot:
         alone = plain.count(",") == 1 and (dot >= 0 or plain != digits or len(plain) - comma <= 3)

@@ -80,6 +80,14 @@ CALL = [
 ]
 
 
+ABOUT_NOTHING = [
+    "The crew was trained in Bergen at a cost of $0.2 million.",
+    "A visit by the king cost $0.1 million.",
+    "The ship was painted green.",
+    "A garden was laid out behind the office.",
+]
+
+
 async def test_a_report_is_told_by_its_figures(runner: Runner) -> None:
     assert await summary_of(runner, " ".join(CALL)) == " ".join([CALL[3], CALL[5], CALL[7]])
 
@@ -201,6 +209,33 @@ def test_salience() -> None:
     assert judge(CALL[5]).points > judge(CALL[5] + " and so on" * 60).points
 
 
+@pytest.mark.parametrize(
+    "paid",
+    [
+        "The board declared a quarterly dividend of $0.25 per share, payable in the third quarter.",
+        "A distribution of $0.40 per unit was paid in the third quarter.",
+        "The book value per share was $14.20 at the end of the third quarter.",
+        "It bought back 100,000 shares at an average price of $31.20 per share.",
+        "The offering was priced at $18.00 per share in the third quarter.",
+    ],
+)
+@pytest.mark.parametrize(
+    "profit",
+    [
+        "Net income for the third quarter was $38 million.",
+        "The net loss was $38 million in the third quarter of 2024.",
+        "Operating profit of EUR 38m was reported for the third quarter.",
+        "Earnings per share were $1.20.",
+    ],
+)
+async def test_profit_comes_before_what_is_paid_for_a_share(
+    runner: Runner, paid: str, profit: str
+) -> None:
+    assert judge(profit).points > judge(paid).points
+    text = " ".join([paid, *ABOUT_NOTHING[:2], profit, *ABOUT_NOTHING[2:]])
+    assert await summary_of(runner, text, 1, document_type="results") == profit
+
+
 def test_what_is_financial() -> None:
     prose = [judge(s) for s in ["The bridge is closed.", "It cost $4 million."] * 50]
     assert is_financial([judge(s) for s in CALL], {})
@@ -209,14 +244,6 @@ def test_what_is_financial() -> None:
     assert not is_financial(one, {})
     assert is_financial(one, {"document_type": "10-K"})
     assert not is_financial(one, {"document_type": ["news"]})
-
-
-ABOUT_NOTHING = [
-    "The crew was trained in Bergen at a cost of $0.2 million.",
-    "A visit by the king cost $0.1 million.",
-    "The ship was painted green.",
-    "A garden was laid out behind the office.",
-]
 
 
 @pytest.mark.parametrize(

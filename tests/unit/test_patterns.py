@@ -2,8 +2,9 @@
 
 Every pattern is found (none need be registered) and fed strings made of its own parts: what it
 repeats after what stands before it, its beginnings, and what is common. What is slowest in small
-is then tried with a megabyte. The limit is on the processor's time and far above what work that
-grows with the text takes (under a second); what grows with its square takes a quarter of an hour.
+is then tried with a megabyte. It may take a second of the processor's time; on a machine that is
+slow at the moment so much more as a plain scan, timed beside it, takes more than its usual. What
+grows with the text's square takes a quarter of an hour, and is given up.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import math
 import multiprocessing
 import pkgutil
 import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -38,7 +40,12 @@ JOBS = ("tickertape.demo.__main__", "tickertape.embed.calibrate_job", "tickertap
 SMALL = 1_500
 LARGE = 1_000_000
 WORST = 2  # of the strings of a pattern, that are tried large
-LIMIT_SECONDS = 15.0
+LIMIT_SECONDS = 15.0  # then it is given up
+BOUND_SECONDS = 1.0  # for a megabyte, where a scan takes what it usually does
+SCAN = re.compile(r"[a-z]+ [0-9]+")
+SCANNED = "net sales 5 of 1234 " * 150_000
+SCAN_SECONDS = 0.06
+TRIES = 4  # others have the processor's caches too
 
 processes = multiprocessing.get_context("spawn")
 
@@ -292,26 +299,43 @@ def slow(pattern: re.Pattern, seconds: float = LIMIT_SECONDS, limit: Limit = lim
     search = everywhere(pattern)
     costs = []
     for index, text in enumerate(attacks(pattern, SMALL)):
-        started = time.thread_time()
-        if not _through(search, text, limit(seconds)):
+        took = _seconds(search, text, limit(seconds))
+        if took == math.inf:
             return f"{len(text)} characters of {text[:60]!r}"
-        costs.append((time.thread_time() - started, index))
-    for _, index in sorted(costs)[-WORST:]:
+        costs.append((took, index, text))
+    # Once more, for some took long because others ran.
+    again = [
+        (min(_seconds(search, text, nullcontext()) for _ in range(2)), index)
+        for _, index, text in sorted(costs)[-4 * WORST :]
+    ]
+    for _, index in sorted(again)[-WORST:]:
         text = next(islice(attacks(pattern, LARGE), index, None))
-        if not _through(search, text, limit(seconds)):
-            return f"a megabyte of {text[:60]!r}"
+        for _ in range(TRIES):
+            took = _seconds(search, text, limit(seconds))
+            if took <= BOUND_SECONDS * slowness() or took == math.inf:
+                break
+        if took > BOUND_SECONDS * slowness():
+            return f"a megabyte of {text[:60]!r}: {took:.2f} s"
     return None
 
 
-def _through(
+def slowness() -> float:
+    """Return how many times its usual a plain scan takes now; 1 on a faster machine."""
+    scan = everywhere(SCAN)
+    return max(1.0, _seconds(scan, SCANNED, nullcontext()) / SCAN_SECONDS)
+
+
+def _seconds(
     work: Callable[[str | bytes], None], text: str | bytes, limit: AbstractContextManager[None]
-) -> bool:
+) -> float:
+    """Return the processor's time that the work takes; infinity where it is given up."""
+    started = time.thread_time()
     try:
         with limit:
             work(text)
     except TooSlow:
-        return False
-    return True
+        return math.inf
+    return time.thread_time() - started
 
 
 @pytest.mark.parametrize("name", patterns())
@@ -345,6 +369,12 @@ def test_what_is_slow_is_seen(pattern: str | bytes) -> None:
 def try_until_killed(pattern: str | bytes, seconds: float) -> None:
     """Be ended by the timer where the pattern is slow; come to an end where it is not."""
     slow(re.compile(pattern), seconds, ended_after)
+
+
+def test_what_takes_more_than_its_second_is_seen() -> None:
+    """Not quadratic, only slow: fifteen tries at every place."""
+    heavy = "|".join(f"[a-z]{{1,{count}}}[0-9]" for count in range(1, 16))
+    assert "a megabyte" in (slow(re.compile(heavy)) or "")
 
 
 def test_every_place_is_seen() -> None:

@@ -65,6 +65,14 @@ FEATURES: Mapping[str, re.Pattern[str]] = {
     ),
 }
 
+# So much a share is no result: a dividend, a price that was paid, what the books say a share is
+# worth. Beside the words of earnings it is one ("per share", from which the dividend is paid).
+NO_RESULT = _words(
+    r"dividends?|distributions?|book value|net asset value|NAV|repurchase[sd]?|bought back|buyback"
+    r"|offering|exercise price|par value|(?:average|purchase|offer|share|market) price"
+    r"|price (?:per|of)|priced at|consideration"
+)
+
 # A sentence earns the points of each row whose features it has all of.
 RULES: Sequence[tuple[float, tuple[str, ...]]] = (
     (3.0, ("per share", "money")),
@@ -121,6 +129,8 @@ def judge(sentence: str, place: Place = PROSE) -> Judged:
     if not found:
         return Judged(WITHOUT_FIGURE + form, False)
     found.update(name for name, pattern in FEATURES.items() if pattern.search(judged))
+    if "earnings" not in found and NO_RESULT.search(judged):
+        found.discard("per share")
     if place.named:
         found.add("part")
     earned = sum(value for value, needed in RULES if found.issuperset(needed))
