@@ -120,6 +120,11 @@ def is_shouted(line: str) -> bool:
     return line.isupper() and sum(map(str.isalpha, line[:ROW_CHARACTERS])) >= 4
 
 
+def is_open(line: str) -> bool:
+    """Tell whether no sentence ends as this line does."""
+    return line.endswith(_GOES_ON) or line[-WORD_CHARACTERS:].split()[-1].lower() in _OPEN_WORDS
+
+
 class _Setting:
     """How a text is set: its lines, without the blank ones, and the blank ones after each."""
 
@@ -131,7 +136,7 @@ class _Setting:
             after[0].islower() and not row and not next_row
             for (row, next_row), after in zip(pairwise(self._rows), lines[1:], strict=True)
         ]
-        self._open = [_is_open(line) for line in lines]
+        self._open = [is_open(line) for line in lines]
         self._length = [len(line) for line in lines]
 
     def ends(self, index: int) -> bool:
@@ -197,8 +202,3 @@ class _Setting:
         if wrapped and wrapped * 4 >= breaks:
             return widest if widest >= WIDTH_MIN else 0
         return 0 if breaks >= BREAKS_MIN else None
-
-
-def _is_open(line: str) -> bool:
-    """Tell whether no sentence ends as this line does."""
-    return line.endswith(_GOES_ON) or line[-WORD_CHARACTERS:].split()[-1].lower() in _OPEN_WORDS

@@ -95,6 +95,17 @@ async def test_a_good_answer_with_another_finish_reason(reason: str | None) -> N
         await llm.stop()
 
 
+@pytest.mark.parametrize("reason", ["", None, "new"])
+async def test_a_good_answer_without_a_full_stop_and_without_a_reason(reason: str | None) -> None:
+    async with LlmDouble() as double:
+        llm = opened(double)
+        double.content = completion("Revenue up to $4.2 billion", reason, 900, 40)
+        assert (
+            await llm.summarize(SummaryRequest("1", REPORT))
+        ).text == "Revenue up to $4.2 billion"
+        await llm.stop()
+
+
 @pytest.mark.parametrize(
     "text",
     [

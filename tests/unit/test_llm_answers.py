@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tickertape.errors import Rejected, TickertapeError, TransientError
 from tickertape.llm import answers
+from tickertape.llm.base import Completion
 from tickertape.llm.errors import NoAnswer
 from tickertape.llm.servers.finish import FINISH, Finish
 from tickertape.llm.servers.thinking import THINKING_FIELDS
@@ -26,54 +27,82 @@ def body(text: Any, reason: Any = "stop", **message: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": said, "finish_reason": reason}], "usage": usage}
 
 
+def read(content: dict[str, Any], max_tokens: int = 352) -> Completion:
+    return answers.read(content, max_tokens)
+
+
 @pytest.mark.parametrize(("reason", "kind"), sorted(FINISH.items()))
 def test_what_each_finish_reason_makes_of_a_whole_text(reason: str, kind: Finish) -> None:
     if kind in (Finish.ENDED, Finish.CUT):
-        found = answers.read(body(WHOLE, reason.upper()))
+        found = read(body(WHOLE, reason.upper()))
         assert (found.text, found.cut) == (WHOLE, kind is Finish.CUT)
         assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (900, 40, 940)
         return
     expected = Rejected if kind is Finish.FILTERED else TransientError
     with pytest.raises(expected, match=reason):
-        answers.read(body(WHOLE, reason))
+        read(body(WHOLE, reason))
 
 
 @pytest.mark.parametrize("reason", [None, "", " ", "something_new", 7, {}, "<|eot_id|>"])
 def test_where_the_server_does_not_say_the_text_tells(reason: object) -> None:
-    assert answers.read(body(WHOLE, reason)).text == WHOLE
+    assert read(body(WHOLE, reason)).text == WHOLE
     with pytest.raises(TransientError, match="cut off"):
-        answers.read(body(HALF, reason))
+        read(body(HALF, reason))
     without = body(WHOLE)
     del without["choices"][0]["finish_reason"]
-    assert answers.read(without).text == WHOLE
+    assert read(without).text == WHOLE
+
+
+@pytest.mark.parametrize("reason", [None, "", "something_new"])
+@pytest.mark.parametrize(
+    "text",
+    ["Revenue up 8% to $4.2 billion", "- Revenue: $4.2 billion\n- Margin: 12%", "Revenue rose**"],
+)
+@pytest.mark.parametrize("usage", [True, False])
+def test_an_answer_without_a_full_stop_is_whole_where_its_length_did_not_cut_it(
+    reason: object, text: str, usage: bool
+) -> None:
+    content = body(text, reason)
+    if not usage:
+        del content["usage"]
+    assert not read(content).cut
+    assert read(content).text == text
+    assert read(content, 5).cut  # it may have had no more: what is half of a sentence is left out
+
+
+@pytest.mark.parametrize("reason", [None, "", "something_new"])
+@pytest.mark.parametrize("end", [" of the", ", and", ",", " compared with", " $"])
+def test_where_no_sentence_ends_none_does(reason: object, end: str) -> None:
+    with pytest.raises(TransientError, match="cut off"):
+        read(body(f"Revenue was $4.2 billion{end}", reason))
 
 
 @pytest.mark.parametrize("field", THINKING_FIELDS)
 @pytest.mark.parametrize("text", [None, "", "  ", "<think>Hm.</think>"])
 def test_thinking_alone_says_what_to_do(field: str, text: str | None) -> None:
     with pytest.raises(NoAnswer, match="MODEL_NAME") as caught:
-        answers.read(body(text, **{field: "The revenue was $4.2 billion."}))
+        read(body(text, **{field: "The revenue was $4.2 billion."}))
     assert not caught.value.cut
     assert "4.2" not in str(caught.value)  # what it thought is no answer, in a letter neither
 
 
 def test_thinking_that_was_cut() -> None:
     with pytest.raises(NoAnswer, match="cut while it thought") as caught:
-        answers.read(body("<think>\nOkay, so I need to", "length"))
+        read(body("<think>\nOkay, so I need to", "length"))
     assert caught.value.cut
     assert caught.value.completion_tokens == 40
 
 
 def test_thinking_beside_an_answer() -> None:
-    assert answers.read(body(WHOLE, reasoning_content="Hm.")).text == WHOLE
+    assert read(body(WHOLE, reasoning_content="Hm.")).text == WHOLE
     parts = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
         {"type": "text", "text": "Revenue was "},
         {"type": "text", "text": "$1."},
     ]
-    assert answers.read(body(parts)).text == "Revenue was $1."
+    assert read(body(parts)).text == "Revenue was $1."
     with pytest.raises(NoAnswer):
-        answers.read(body(parts[:1]))
+        read(body(parts[:1]))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +131,7 @@ JSON = st.recursive(
 def test_any_object_is_an_answer_or_an_error_of_ours(content: dict[str, Any]) -> None:
     answers.error_in(content)
     with suppress(TickertapeError):
-        assert answers.read(content).text.strip()
+        assert read(content).text.strip()
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,17 @@ answers 200 with a cut text and ``abort``; a gateway answers 200 with the error 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from tickertape.errors import Rejected, TransientError
+from tickertape.lines import is_open
 from tickertape.llm.base import DEPENDENCY, Completion
 from tickertape.llm.errors import NoAnswer
 from tickertape.llm.servers.finish import FINISH, Finish
 from tickertape.llm.servers.thinking import THINKING_FIELDS, THINKING_PARTS
 from tickertape.llm.thinking import without_thinking
-
-# A whole sentence ends the answer. Where the server does not say how it ended, that has to do.
-_WHOLE = re.compile(r"[.!?:;\u3002\uff01\uff1f\u0964][\"'`*_)\]\u2019\u201d\u300d]{0,5}\Z")
+from tickertape.llm.tokens import estimate
 
 ONLY_THINKING = (
     "turn its thinking off at the server (its chat template's enable_thinking, its reasoning "
@@ -26,8 +24,8 @@ ONLY_THINKING = (
 )
 
 
-def read(content: Mapping[str, Any]) -> Completion:
-    """Read a decoded answer without an error in it.
+def read(content: Mapping[str, Any], max_tokens: int) -> Completion:
+    """Read a decoded answer without an error in it, to a request for ``max_tokens``.
 
     Raises:
         NoAnswer: it has thinking alone.
@@ -44,7 +42,7 @@ def read(content: Mapping[str, Any]) -> Completion:
     usage = content.get("usage")
     counts = [_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total")]
     answer, thought = without_thinking(text)
-    check_finish(finish, reason, answer)
+    finish = settled(finish, reason, answer, counts[1] or estimate(answer), max_tokens)
     if not answer and (thought or apart):
         cut = finish is Finish.CUT
         how = "was cut while it thought" if cut else "thought"
@@ -68,8 +66,13 @@ def finish_of(reason: object) -> Finish:
     )
 
 
-def check_finish(finish: Finish, reason: object, answer: str) -> None:
-    """Raise where an answer that ended so is none.
+def settled(
+    finish: Finish, reason: object, answer: str, tokens: int = 0, max_tokens: int | None = None
+) -> Finish:
+    """Return how an answer ended: by itself or at its length, where the server does not say.
+
+    Of ``tokens``, fewer than ``max_tokens`` were not cut by that; how the text ends tells whether
+    they were by something else. Without a full stop it may well be whole: a headline, a list.
 
     Raises:
         Rejected: the server's content filter has stopped it.
@@ -77,9 +80,13 @@ def check_finish(finish: Finish, reason: object, answer: str) -> None:
     """
     if finish is Finish.FILTERED:
         raise Rejected(f"llm: the server's content filter stopped the answer ({reason})")
-    whole = not answer or _WHOLE.search(answer[-8:])
-    if finish is Finish.BROKEN or (finish is Finish.UNSAID and not whole):
+    if finish is Finish.UNSAID:
+        if max_tokens is not None and tokens >= max_tokens:
+            return Finish.CUT
+        finish = Finish.BROKEN if answer.strip() and is_open(answer.strip()) else Finish.ENDED
+    if finish is Finish.BROKEN:
         raise _failed(f"the answer was cut off ({reason})")
+    return finish
 
 
 def error_in(content: Mapping[str, Any]) -> object:

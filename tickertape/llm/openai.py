@@ -25,6 +25,7 @@ from tickertape.llm import answers
 from tickertape.llm.base import DEPENDENCY, Completion, Description, Message
 from tickertape.llm.errors import PromptTooLong, Refusal, answer_error, transport_error
 from tickertape.llm.servers.errors import CONTEXT_FIELDS
+from tickertape.llm.servers.finish import Finish
 from tickertape.llm.tokens import was_cut
 from tickertape.settings import Settings
 
@@ -36,6 +37,8 @@ PING_SECONDS_MAX = 10.0
 # uvicorn, which serves vLLM, closes an idle connection after 5 s; one used at that very moment
 # would be a lost request.
 KEEPALIVE_SECONDS = 4.0
+DONE = "[DONE]"  # ends a stream
+TAIL_CHARACTERS = 64  # by which it is told whether a stream's answer is whole
 
 
 class OpenAIModel:
@@ -153,7 +156,7 @@ class OpenAIModel:
         if answers.error_in(content) is not None:
             raise self._error_in(content)
         # A long answer, a long prompt: not on the event loop.
-        completion = await asyncio.to_thread(answers.read, content)
+        completion = await asyncio.to_thread(answers.read, content, max_tokens)
         prompt = "".join(message["content"] for message in messages)
         if await asyncio.to_thread(was_cut, prompt, completion.prompt_tokens):
             text = f"llm: the server read only {completion.prompt_tokens} tokens of the prompt"
@@ -168,20 +171,26 @@ class OpenAIModel:
         the answer itself comes along: who shows it takes it out (`without_thinking`).
         """
         request = self._request(messages, max_tokens) | {"stream": True}
-        finished, tail = False, ""
+        finished, tail, told = False, "", False
         async with self._slots, self._exchange("POST", "chat/completions", request) as response:
             await self._check(response)
             async for data in _events(response):
+                if data == DONE:  # an end, where the server has not said it otherwise
+                    told = True
+                    break
                 event = _object(data)
                 if answers.error_in(event) is not None:
                     raise self._error_in(event)
                 for choice in event.get("choices") or ():
                     if text := (choice.get("delta") or {}).get("content"):
-                        tail = (tail + text)[-8:]
+                        tail = (tail + text)[-TAIL_CHARACTERS:]
                         yield text
                     if reason := choice.get("finish_reason"):
-                        answers.check_finish(answers.finish_of(reason), reason, tail)
+                        answers.settled(answers.finish_of(reason), reason, tail)
                         finished = True
+        if told and tail.strip() and not finished:
+            answers.settled(Finish.UNSAID, None, tail)
+            finished = True
         if not finished:
             raise TransientError("llm: the stream ended before the answer", dependency=DEPENDENCY)
 
@@ -262,13 +271,13 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[str]:
-    """Yield the data of each server-sent event, up to ``[DONE]``."""
+    """Yield the data of each server-sent event, `DONE` the last."""
     async for line in response.aiter_lines():
         if line.startswith("data:"):
             data = line[5:].strip()
-            if data == "[DONE]":
-                return
             yield data
+            if data == DONE:
+                return
 
 
 def _object(body: bytes | str) -> dict[str, Any]:

@@ -29,9 +29,13 @@ class Thinking:
     close_alone: bool = True
 
 
-_XML = "think|thinking|thoughts?|thought_process|reasoning|seed:think|mm:think|longcat_think"
+_XML = (
+    "think|thinking|thoughts?|thought_process|reasoning|reflection|scratch_?pad|inner_thoughts?"
+    "|inner_monologue|seed:think|mm:think|longcat_think"
+)
 THINKING: tuple[Thinking, ...] = (
-    # DeepSeek R1, Qwen, QwQ, GLM, MiniMax; Seed-OSS, LongCat; what gateways make of it
+    # DeepSeek R1, Qwen, QwQ, GLM, MiniMax; Seed-OSS, LongCat; what gateways make
+    # of it, and what prompts and tunings (Reflection) have models write
     Thinking(
         "xml",
         rf"(?:<|&lt;)\s{{0,9}}(?:{_XML})(?:\s[^<>]{{0,200}})?(?:>|&gt;)",
