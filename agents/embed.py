@@ -74,7 +74,7 @@ async def embed(
     # Large documents have a part of the model's time of their own: small ones do not wait for them.
     share = (flow.name, any(work.record.large for work in works))
     results = await services.pipeline.run([work.item for work in works], share)
-    again = await uncovered(settings, results)
+    again = await uncovered(services.recall, settings, results)
     embedder = services.runner.embedder
     outcomes: list[Outcome] = []
     for work, result in zip(works, results, strict=True):
@@ -108,7 +108,7 @@ async def overtaken(
         )
     ]
     shown = await services.pipeline.shown_instead(told)
-    return list((await recalled(settings, shown)).values())
+    return list((await recalled(services.recall, settings, shown)).values())
 
 
 def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> list[Outgoing]:

@@ -16,7 +16,7 @@ from tickertape.delivery.spec import TopicRoute
 from tickertape.documents import Document, DocumentKey
 from tickertape.errors import OutageError
 from tickertape.flows import FLOWS, Flow
-from tickertape.kafka.recall import recall
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
 from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
@@ -54,7 +54,9 @@ def batch_of(item: Item) -> str | None:
     return item.batch_id if isinstance(item, Document | Removal) else item.document.batch_id
 
 
-async def recalled(settings: Settings, shown: Iterable[Shown]) -> dict[Shown, Outgoing]:
+async def recalled(
+    recall: Recall, settings: Settings, shown: Iterable[Shown]
+) -> dict[Shown, Outgoing]:
     """Return the records, read again, of what is shown now: each goes once more through its flow,
     under the version that it had. What Kafka does not have any more is absent.
 
@@ -63,7 +65,7 @@ async def recalled(settings: Settings, shown: Iterable[Shown]) -> dict[Shown, Ou
     """
     wanted = list(dict.fromkeys(shown))
     try:
-        found = await recall(settings.bootstrap, [version.stamp for _, version in wanted])
+        found = await recall.of([version.stamp for _, version in wanted])
     except KafkaError as error:
         places = ", ".join(sorted({version.stamp.topic for _, version in wanted}))
         raise OutageError(f"{places} cannot be read: {error!r}", dependency="kafka") from error
@@ -83,8 +85,8 @@ async def recalled(settings: Settings, shown: Iterable[Shown]) -> dict[Shown, Ou
 
 
 async def uncovered(
-    settings: Settings, results: Iterable[Result | Exception]
+    recall: Recall, settings: Settings, results: Iterable[Result | Exception]
 ) -> dict[Shown, Outgoing]:
     """Return the records whose texts a delete uncovered (see `recalled`)."""
     made = [result for result in results if isinstance(result, Result)]
-    return await recalled(settings, (each for result in made for each in result.uncovered))
+    return await recalled(recall, settings, (each for result in made for each in result.uncovered))

@@ -91,7 +91,7 @@ async def write(
     items = [_placed(work.item, services, field) for work in works]
     ready = [item for item in items if not isinstance(item, InvalidRecord)]
     made = await services.pipeline.run(ready)
-    again = await uncovered(settings, made)
+    again = await uncovered(services.recall, settings, made)
     results = iter(made)
     outcomes: list[Outcome] = []
     for item in items:

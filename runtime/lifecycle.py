@@ -26,6 +26,7 @@ from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.errors import BrokerError
+from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.pipeline import Pipeline
 from tickertape.search import Search
@@ -130,6 +131,8 @@ class Worker:
         await self._start(runner)
         summarizer = open_summarizer(settings, runner)
         await self._start(summarizer)
+        recall = Recall(settings.bootstrap)
+        await self._start(recall)
         self.standing.opened = Services(
             settings=settings,
             stores=stores,
@@ -140,6 +143,7 @@ class Worker:
             batches=self.batches,
             runtime=self.standing,
             dead_letters=DeadLetters(settings, self.publisher.send),
+            recall=recall,
             pipeline=Pipeline(
                 stores,
                 runner,

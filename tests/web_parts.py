@@ -29,6 +29,7 @@ from tickertape.documents import Document, DocumentKey, Vectors
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Pipeline
 from tickertape.record import Outgoing, Record, text_headers
 from tickertape.search import Search
@@ -303,6 +304,7 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
             runtime=MemoryRuntime(),
             pipeline=Pipeline([store], runner, chunk_tokens=24, overlap_tokens=0),
             dead_letters=DeadLetters(chosen, publisher.send, letters.open),
+            recall=Recall("no-broker:1"),
         )
         made.letters = letters
         yield made

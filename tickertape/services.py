@@ -10,6 +10,7 @@ from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.status import FlowStatus as FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed.runner import Runner
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Pipeline
 from tickertape.record import Outgoing
 from tickertape.search import Search
@@ -87,3 +88,4 @@ class Services:
     runtime: Runtime
     pipeline: Pipeline
     dead_letters: DeadLetters
+    recall: Recall

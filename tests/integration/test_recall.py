@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from aiokafka import AIOKafkaProducer
 
 import tickertape.kafka.recall
 from testkit.broker import Broker
 from tests.fixtures_broker import MakeTopic
-from tickertape.kafka.recall import recall
+from tickertape.kafka.recall import Recall
 from tickertape.versions import Stamp
 
 
-async def test_records_are_read_again(broker: Broker, make_topic: MakeTopic) -> None:
+@pytest.fixture
+async def recall(broker: Broker) -> AsyncIterator[Recall]:
+    made = Recall(broker.bootstrap)
+    yield made
+    await made.stop()
+
+
+async def test_records_are_read_again(
+    broker: Broker, make_topic: MakeTopic, recall: Recall
+) -> None:
     topic = make_topic(partitions=2)
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
@@ -24,14 +35,14 @@ async def test_records_are_read_again(broker: Broker, make_topic: MakeTopic) -> 
     there = [Stamp(0, offset, 1, topic) for offset in (4, 0, 1)]
     places = [(5, 1, topic), (0, 0, topic), (0, 7, topic), (0, 0, "no-such-topic")]
     gone = [Stamp(0, *place) for place in places]
-    found = await recall(broker.bootstrap, [*gone, *there])
+    found = await recall.of([*gone, *there])
     assert {stamp: message.value for stamp, message in found.items()} == dict(
         zip(there, (b"4", b"0", b"1"), strict=True)
     )
 
 
 async def test_what_lies_far_apart_is_all_found(
-    broker: Broker, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, make_topic: MakeTopic, recall: Recall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tickertape.kafka.recall, "NEAR", 3)
     topic = make_topic(partitions=1)
@@ -44,11 +55,13 @@ async def test_what_lies_far_apart_is_all_found(
     finally:
         await producer.stop()
     wanted = [Stamp(0, offset, 0, topic) for offset in (0, 2, 50, 52, 57, 99)]
-    found = await recall(broker.bootstrap, wanted)
+    found = await recall.of(wanted)
     assert sorted(message.offset for message in found.values()) == [0, 2, 50, 52, 57, 99]
 
 
-async def test_another_record_at_its_place_is_not_it(broker: Broker, make_topic: MakeTopic) -> None:
+async def test_another_record_at_its_place_is_not_it(
+    broker: Broker, make_topic: MakeTopic, recall: Recall
+) -> None:
     topic = make_topic(config={"message.timestamp.type": "LogAppendTime"})
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
@@ -57,5 +70,5 @@ async def test_another_record_at_its_place_is_not_it(broker: Broker, make_topic:
     finally:
         await producer.stop()
     right, wrong = (Stamp(sent.timestamp - late, 0, 0, topic) for late in (0, 1))
-    assert list(await recall(broker.bootstrap, [right])) == [right]
-    assert await recall(broker.bootstrap, [wrong]) == {}
+    assert list(await recall.of([right])) == [right]
+    assert await recall.of([wrong]) == {}

@@ -30,6 +30,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.delivery.spec import FlowLimits, Spec
 from tickertape.embed.runner import Runner
 from tickertape.kafka.consumer import Consumer
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Pipeline
 from tickertape.record import Outgoing, Record
 from tickertape.services import Services
@@ -129,13 +130,15 @@ async def desk(broker: Broker, make_topic: MakeTopic, tmp_path: Path) -> AsyncIt
     runner = Runner(cast(Any, Characters()), 64)
     await runner.start()
     pipeline = Pipeline([store], runner, chunk_tokens=1000, overlap_tokens=0)
+    recall = Recall(settings.bootstrap)
     made = SimpleNamespace(
-        pipeline=pipeline, runner=runner, stores=[store], summarizer=Repeating(), store=store
+        pipeline=pipeline, runner=runner, stores=[store], summarizer=Repeating(), recall=recall
     )
     publisher = KafkaPublisher(settings)
     await publisher.start()
     yield Desk(settings, cast(Services, made), publisher)
     await publisher.stop()
+    await recall.stop()
     await store.stop()
     await runner.stop()
 

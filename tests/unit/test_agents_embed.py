@@ -18,6 +18,7 @@ from tickertape.delivery.outcome import Done, Failed, State, Work
 from tickertape.documents import Document, StoredChunk
 from tickertape.errors import OutageError, TickertapeError
 from tickertape.flows import Flow
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
 from tickertape.record import Record
 from tickertape.services import Services
@@ -64,7 +65,9 @@ async def told(
 ) -> tuple[list[Done | Failed], Answering]:
     pipeline = Answering(*results)
     runner = SimpleNamespace(embedder=SimpleNamespace(name="model"))
-    services = cast(Services, SimpleNamespace(pipeline=pipeline, runner=runner))
+    services = cast(
+        Services, SimpleNamespace(pipeline=pipeline, runner=runner, recall=Recall("no-broker:1"))
+    )
     outcomes = await embed.embed(works, SETTINGS, services, flow)
     return cast(Any, outcomes), pipeline
 

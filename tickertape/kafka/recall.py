@@ -18,29 +18,61 @@ SECONDS_MAX = 10.0  # that nothing comes
 NEAR = 1_000  # records: to read past them costs less than to seek
 
 
-async def recall(bootstrap: str, stamps: Collection[Stamp]) -> dict[Stamp, Any]:
-    """Return the records that were said then and there (aiokafka.ConsumerRecord). One that is not
-    there any more is absent, and so is one that another stands for, as its topic was made anew.
+class Recall:
+    """Reads records again, one call at a time: by one consumer, kept for the next call."""
 
-    Raises:
-        KafkaError: the broker does not answer.
-    """
-    wanted: dict[TopicPartition, dict[int, Stamp]] = defaultdict(dict)
-    for stamp in stamps:
-        wanted[TopicPartition(stamp.topic, stamp.partition)][stamp.offset] = stamp
-    if not wanted:
-        return {}
-    found: dict[Stamp, Any] = {}
-    consumer = Consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: Consumer | None = None
+        self._one = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Nothing yet: most workers never need it."""
+
+    async def stop(self) -> None:
+        """Close the consumer. Safe to call twice."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def of(self, stamps: Collection[Stamp]) -> dict[Stamp, Any]:
+        """Return the records that were said then and there (aiokafka.ConsumerRecord). One that is
+        not there any more is absent, and so is one that another stands for, as its topic was made
+        anew.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        wanted: dict[TopicPartition, dict[int, Stamp]] = defaultdict(dict)
+        for stamp in stamps:
+            wanted[TopicPartition(stamp.topic, stamp.partition)][stamp.offset] = stamp
+        if not wanted:
+            return {}
+        async with self._one:
+            try:
+                return await self._read(await self._ready(), wanted)
+            except BaseException:  # cancelled, too: nobody knows what it was about to do
+                await self.stop()
+                raise
+
+    async def _ready(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(
+                bootstrap_servers=self._bootstrap, auto_offset_reset="earliest"
+            )
+            await self._consumer.start()
+        return self._consumer
+
+    async def _read(
+        self, consumer: Consumer, wanted: Mapping[TopicPartition, Mapping[int, Stamp]]
+    ) -> dict[Stamp, Any]:
+        found: dict[Stamp, Any] = {}
         states = await consumer.topic_states({tp.topic for tp in wanted})
         for tp, theirs in wanted.items():
             if tp.topic in states and tp.partition < states[tp.topic].partitions:
                 found |= await _of_partition(consumer, tp, theirs)
-    finally:
-        await consumer.stop()
-    return found
+        consumer.unsubscribe()  # it would go on to fetch
+        return found
 
 
 async def _of_partition(
