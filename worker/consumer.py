@@ -82,6 +82,16 @@ class FetchThread(AIOKafkaConsumerThread):
         await super().on_start()
         pace(cast(Any, self._consumer)._fetcher, cast(App, self.app))
 
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer, and then take no more calls; Faust does it the other way round.
+
+        A consumer in a rebalance waits for what the app does about it, and that waits for a call
+        into this thread: both would wait for ever.
+        """
+        if self._consumer is not None:
+            await self._consumer.stop()
+        await self.method_queue.stop()
+
     def _create_worker_consumer(self, transport: Any) -> KafkaConsumer:
         """As Faust's, with a consumer that reads as ours do, and one assignor for all workers.
 
