@@ -1,4 +1,4 @@
-"""A consumer that stops in the middle of a rebalance: the app's part of it still gets its answers."""
+"""A consumer that stops in a rebalance: the app's part of it still gets its answers."""
 
 from __future__ import annotations
 
