@@ -5,7 +5,7 @@
 The data is JSON lines (gzipped or not) of ``{"sentences": [str], "reference": [str]}``, such as
 ECTSum's. ROUGE is rouge-score's F1 with its stemmer, x100, sentences on lines for RLsum. Calls
 before ``--first`` are for tuning; what is reported is from there on. Beside ours, in the same
-run: ours with forty sentences of each call embedded instead of twelve, the first three sentences,
+run: ours with twelve sentences of each call embedded instead of six, the first three sentences,
 and sumy's TextRank on the data's own sentences. Ours gets the
 call as one text and finds the sentences itself. Needs rouge-score and sumy; exit code 1 when a
 gate is missed.
@@ -42,7 +42,7 @@ METRICS = {"r1": "rouge1", "r2": "rouge2", "rlsum": "rougeLsum"}
 GATES = {"r1": 28.0, "r2": 11.5, "rlsum": 25.5}
 TEXTRANK_TIMES = 2.0
 GATED = "extractive-3"
-MORE, MORE_CANDIDATES = "extractive-3 of 40", 40
+MORE, MORE_CANDIDATES = "extractive-3 of 12", 12
 
 
 class Words:

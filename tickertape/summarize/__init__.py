@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tickertape.settings import Settings
 from tickertape.summarize.base import Summarizer
-from tickertape.summarize.extractive import SentenceEncoder
+from tickertape.summarize.together import SentenceEncoder
 
 # name -> "module:Class"; a class has ``create(settings, encoder)``.
 SUMMARIZERS = {

@@ -8,17 +8,16 @@ What a summary is made of depends on what the text is: see `selection` and `sali
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from tickertape.chunking import Span
 from tickertape.documents import Vectors
-from tickertape.embed.base import Embedder, Tokens
 from tickertape.errors import InvalidRecord
 from tickertape.settings import Settings
 from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.summarize.forms import stopped, without_bullet
 from tickertape.summarize.selection import FINANCIAL_CANDIDATES, Draft, choose, draft
+from tickertape.summarize.together import SentenceEncoder, Together
 from tickertape.text import blank, comparable, readable
 
 # What the sentences that matter in a report sound like; written for this, not taken from one.
@@ -34,22 +33,6 @@ PROTOTYPES = (
     "Adjusted funds from operations were $0.62 per share.",
     "Operating margin improved 120 basis points to 15.4 percent.",
 )
-
-
-class SentenceEncoder(Protocol):
-    """What is needed of `tickertape.embed.runner.Runner`."""
-
-    @property
-    def embedder(self) -> Embedder:
-        """The model."""
-
-    async def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenise without special tokens and without a limit."""
-
-    async def embed(
-        self, sequences: Sequence[Sequence[int]], urgent: bool = False, share: Hashable = None
-    ) -> Vectors:
-        """Embed id sequences; returns float32 unit rows [len(sequences), dimension]."""
 
 
 class ExtractiveSummarizer:
@@ -70,6 +53,7 @@ class ExtractiveSummarizer:
         """``candidates``: how many sentences of a report are embedded."""
         self.name = f"extractive/{encoder.embedder.identity}"
         self._encoder = encoder
+        self._together = Together(encoder, "summaries")
         self._sentences = sentences
         self._candidates = candidates
         self._prototypes: Vectors | None = None
@@ -118,7 +102,7 @@ class ExtractiveSummarizer:
         model = self._encoder.embedder
         limit = model.max_tokens - model.special_tokens
         tokens = await self._encoder.tokenize(texts)
-        return await self._encoder.embed([t.ids[:limit] for t in tokens], share="summaries")
+        return await self._together.embed([t.ids[:limit] for t in tokens])
 
 
 def _joined(sentences: Sequence[str]) -> str:

@@ -17,10 +17,9 @@ from tickertape.text import comparable
 
 # What is longer (a table in one run, text without ends) is cut at a space: a summary is bounded.
 SENTENCE_CHARACTERS_MAX = 1000
-# How many sentences of one document are embedded, however long it is.
-FINANCIAL_CANDIDATES = (
-    12  # or twice the sentences of the summary; 40 are no better (docs/figures.md)
-)
+# How many sentences of one document are embedded, however long it is. Of a report so many, or twice
+# the sentences of the summary: 12 or 40 are no better, and 4 are worse (docs/figures.md).
+FINANCIAL_CANDIDATES = 6
 PLAIN_CANDIDATES = 200
 PLAIN_LEAD = 50  # of those, from the start; the others evenly from the rest
 
