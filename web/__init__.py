@@ -18,6 +18,7 @@ from web import (
     errors,
     exchange,
     guard,
+    openai,
     openapi,
     pages,
     search,
@@ -28,7 +29,7 @@ from web.exchange import reply
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
-RESOURCES = (pages, status, documents, batches, dlq, search)
+RESOURCES = (pages, status, documents, batches, dlq, search, openai)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

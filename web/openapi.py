@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 
 from web.body import ProblemAnswer
+from web.openai_bodies import OpenAiErrorAnswer
 from web.routes import Route
 
 INTRODUCTION = (
@@ -35,6 +36,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
             adapters[id(kind), mode] = TypeAdapter(kind)
 
     add(ProblemAnswer, "serialization")
+    add(OpenAiErrorAnswer, "serialization")
     for route in routes:
         add(route.query, "validation")
         add(route.body, "validation")
@@ -76,11 +78,20 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
     }
 
 
+def error_of(path: str) -> tuple[type[BaseModel], str]:
+    """Return what an error is on this path, and its media type."""
+    if path.startswith("/v1/"):
+        return OpenAiErrorAnswer, "application/json"
+    return ProblemAnswer, "application/problem+json"
+
+
 def operation_id(route: Route) -> str:
     """Return a name for generated clients: ``get_ingest_status``.
 
     One parameter says nothing that the rest does not; several name what is meant.
     """
+    if route.name:
+        return route.name
     path = route.path.lower()
     words = re.findall(r"[a-z0-9]+", path if path.count("{") > 1 else re.sub(r"\{\w+\}", "", path))
     return "_".join([route.method.lower(), *(words or ["root"])])
@@ -97,10 +108,10 @@ def _replies(route: Route, schema: Any) -> dict[str, Any]:
         answer["content"][reply.media] = {} if shape is None else {"schema": shape}
     # 403 and 421 are the guard's; both, like 500, may meet any request.
     for status in sorted({*route.errors, 403, 421, 500}):
-        shape = schema(ProblemAnswer, "serialization")
+        kind, media = error_of(route.path)
         replies[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": shape}},
+            "content": {media: {"schema": schema(kind, "serialization")}},
         }
         if status in {429, 503}:
             replies[str(status)]["headers"] = {

@@ -33,7 +33,8 @@ class Route:
     """One method on one path. The handler's docstring is its description.
 
     ``lines`` is what a line of JSON lines holds, where the body may be those too. ``errors`` are
-    the problem statuses it may answer besides 500.
+    the problem statuses it may answer besides 500. ``name`` is for generated clients, where method
+    and path alone make none that is its own.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Route:
     body_media: str = "application/json"
     lines: Any = None
     errors: tuple[int, ...] = ()
+    name: str = ""
 
 
 def services_of(request: web.Request) -> Services:

@@ -26,6 +26,7 @@ FITS: dict[str, Any] = {
     "/documents": {"documents": [{"text": "x"}]},
     "/search": {"query": "x"},
     "/dlq/replay": {"all": True},
+    "/v1/embeddings": {"model": "words", "input": "x"},
 }
 
 
@@ -47,7 +48,10 @@ def path_of(route: Route) -> str:
 
 async def named(answer: Any) -> list[str]:
     assert answer.status == 422, await answer.text()
-    return [error["field"] for error in (await answer.json(content_type=None))["errors"]]
+    body = await answer.json(content_type=None)
+    if "error" in body:  # as OpenAI's clients know them
+        return [body["error"]["param"]]
+    return [error["field"] for error in body["errors"]]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
