@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import faust
@@ -30,6 +30,7 @@ from tickertape.settings import Settings
 from tickertape.topics import RECORD_BYTES_MAX
 from worker.consumer import Consumer
 from worker.holds import DEFERRED_RECORDS, Holds
+from worker.standstill import waits
 
 HOLD_SECONDS = 0.05
 WATCH_SECONDS = 3.0
@@ -136,10 +137,16 @@ class TickertapeApp(faust.App):
     async def on_stop(self) -> None:
         # Faust and aiokafka wait for a broker that is away. What is not acknowledged by now is
         # not committed, so it is delivered again.
-        threading.Thread(target=_end_late, daemon=True, name="last-resort").start()
+        loops = [asyncio.get_running_loop(), *self._thread_loops()]
+        threading.Thread(target=_end_late, args=[loops], daemon=True, name="last-resort").start()
         if self.lifecycle is not None:
             self.lifecycle.stop_feeding()
         await super().on_stop()
+
+    def _thread_loops(self) -> list[asyncio.AbstractEventLoop]:
+        """The loops of Faust's threads."""
+        thread = getattr(self._consumer, "_thread", None)
+        return [thread.thread_loop] if thread is not None else []
 
     async def on_shutdown(self) -> None:
         await super().on_shutdown()
@@ -400,7 +407,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-def _end_late() -> None:
+def _end_late(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
     time.sleep(STOP_SECONDS_MAX)
-    log.warning("stopped", reason=f"not ended by itself within {STOP_SECONDS_MAX:g} s")
+    reason = f"not ended by itself within {STOP_SECONDS_MAX:g} s"
+    log.warning("stopped", reason=reason, waits=waits(loops))
     os._exit(FORCED_EXIT)

@@ -1,0 +1,27 @@
+"""A stop that hung says where."""
+
+from __future__ import annotations
+
+import asyncio
+
+from worker.standstill import waits
+
+
+async def test_each_task_is_told_from_its_outermost_call_to_what_it_awaits() -> None:
+    never = asyncio.Event()
+
+    async def inner() -> None:
+        await never.wait()
+
+    async def outer() -> None:
+        await inner()
+
+    tasks = [asyncio.create_task(outer()) for _ in range(3)]
+    await asyncio.sleep(0)
+    found = [place for place in waits([asyncio.get_running_loop()]) if ".outer:" in place]
+    assert len(found) == 1, "each place once"
+    names = [place.rpartition(":")[0] for place in found[0].split(" > ")]
+    assert names == ["test_worker_standstill.outer", "test_worker_standstill.inner", "locks.wait"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
