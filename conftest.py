@@ -6,4 +6,4 @@ from hypothesis import settings
 settings.register_profile("tickertape", deadline=None)
 settings.load_profile("tickertape")
 
-pytest_plugins = ["tests.fixtures_broker", "tests.fixtures_model"]
+pytest_plugins = ["tests.fixtures_broker", "tests.fixtures_model", "tests.fixtures_web"]

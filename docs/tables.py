@@ -42,8 +42,16 @@ def routes() -> Iterator[tuple[str, str, str]]:
 
 
 def _first_sentence(operation: Mapping[str, str]) -> str:
-    text = operation.get("description") or operation["summary"]
-    return re.split(r"(?<=[.:])\s", " ".join(text.split()))[0].rstrip(".:") + "."
+    text = " ".join((operation.get("description") or operation["summary"]).split())
+    return sentence_of(text)
+
+
+def sentence_of(text: str) -> str:
+    """Return the first sentence of a text of one line, with whatever code stands in it."""
+    code = re.compile(r"(`+).*?\1")
+    plain = code.sub(lambda match: "x" * len(match[0]), text)
+    stop = re.search(r"[.](?=\s|\Z)", plain)
+    return text[: stop.end()] if stop else f"{text.rstrip(':')}."
 
 
 def _walk(group: click.Group, before: str) -> Iterator[tuple[str, click.Command]]:

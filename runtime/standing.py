@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from tickertape.batches import BatchReader
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
@@ -19,6 +21,8 @@ from worker import TickertapeApp
 
 PING_SECONDS = 10.0
 LETTERS_SECONDS = 15.0
+
+log = structlog.get_logger("tickertape.standing")
 
 
 class Standing:
@@ -158,7 +162,12 @@ class Standing:
         for name, ping in checks:
             try:
                 await asyncio.wait_for(ping(), PING_SECONDS)
-                self._down.pop(name, None)
             except Exception as error:
                 # It is shown behind its name: "llm: llm: no connection" would say it twice.
-                self._down[name] = (str(error) or repr(error)).removeprefix(f"{name}: ")
+                reason = (str(error) or repr(error)).removeprefix(f"{name}: ")
+                if name not in self._down:
+                    log.warning("not_ready", dependency=name, reason=reason)
+                self._down[name] = reason
+            else:
+                if self._down.pop(name, None) is not None:
+                    log.info("ready_again", dependency=name)

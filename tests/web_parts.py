@@ -40,6 +40,8 @@ from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.versions import Origin, Stamp, Version
 from web import register
 
+Client = TestClient[web.Request, web.Application]
+
 DIMENSION = 64
 WORD = re.compile(r"\w+")
 
@@ -314,9 +316,7 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
 
 
 @asynccontextmanager
-async def served(
-    services: Services, port: int | None = None
-) -> AsyncIterator[TestClient[Any, Any]]:
+async def served(services: Services, port: int | None = None) -> AsyncIterator[Client]:
     """Serve the pages over these parts; the client asks a real socket."""
     web_app = web.Application()
     register(web_app, lambda: services)

@@ -72,8 +72,8 @@ class CompactedReader:
             fetch_max_wait_ms=FETCH_WAIT_MS,
             auto_offset_reset="earliest",
         )
-        await consumer.start()
         try:
+            await consumer.start()
             tps = list(consumer.assignment())
             ends = await consumer.end_offsets(tps)
             while True:

@@ -225,6 +225,16 @@ async def forget_groups(bootstrap: str, groups: Iterable[str]) -> list[str]:
     return forgotten
 
 
+async def reach(bootstrap: str) -> None:
+    """Ask whether a broker answers.
+
+    Raises:
+        BrokerError: none does.
+    """
+    async with _admin(bootstrap):
+        pass
+
+
 def _count(topic: Topic, found: Mapping[str, int]) -> int:
     """The partitions it should have: those of the topic it belongs to, as that one is."""
     return topic.partitions if topic.like is None else found.get(topic.like, topic.partitions)

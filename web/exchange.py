@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -88,8 +89,27 @@ async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
 
 
 def read_query(request: web.Request, kind: type[BodyT]) -> BodyT:
-    """Return the query string as ``kind``; the last of a repeated name counts."""
+    """Return the query string as ``kind``. Raises Problem: 422."""
+    refuse_repeated(request)
     return check(kind, dict(request.query))
+
+
+def refuse_repeated(request: web.Request, many: str | None = None) -> None:
+    """Refuse a parameter that is given twice: which one was meant is not known.
+
+    ``many``: the beginning of the names that may be.
+
+    Raises:
+        Problem: 422 that names them.
+    """
+    counts = Counter(name for name, _ in request.query.items())
+    again = [
+        (name[:100], f"expected once, got {count} times")
+        for name, count in counts.items()
+        if count > 1 and not (many and name.startswith(many))
+    ]
+    if again:
+        raise invalid(again)
 
 
 def names_of(kind: type[BaseModel]) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from aiohttp import web
 from tickertape import metrics
 from tickertape.search import SearchRequest
 from web.errors import invalid
-from web.exchange import check, names_of, read_body, reply
+from web.exchange import check, names_of, read_body, refuse_repeated, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
 from web.search_bodies import Passage, Results, SearchBody, SearchQuery
 
 SEARCHES_MAX = 64
 QUERY_NAMES = names_of(SearchQuery)
+FILTER = "filter."  # repeated for one of several values
 
 _searches = Gate(SEARCHES_MAX, "searches")
 
@@ -68,11 +69,12 @@ async def _search(request: web.Request, body: SearchBody) -> web.Response:
 
 def _query(request: web.Request) -> dict[str, Any]:
     """Return the query string as the body that POST takes."""
+    refuse_repeated(request, many=FILTER)
     fields: dict[str, Any] = {}
     for name, value in request.query.items():
         if name in QUERY_NAMES:
             fields[name] = value
-        elif not name.startswith("filter."):
+        elif not name.startswith(FILTER):
             expected = f"expected {', '.join(QUERY_NAMES)}, or filter.{name[:100]}=<value>"
             raise invalid([(name[:100], f"unknown; {expected} for a field of the metadata")])
     filters: Any = {}
@@ -83,7 +85,7 @@ def _query(request: web.Request) -> dict[str, Any]:
             raise invalid([("filters", f"expected a JSON object: {error}")]) from None
     if isinstance(filters, dict):  # else the check says what is wrong
         for name in request.query:
-            if name.startswith("filter."):
+            if name.startswith(FILTER):
                 values = request.query.getall(name)
                 filters[name.removeprefix("filter.")] = _candidates(values)
     return {**fields, "filters": filters}

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from tests.web_parts import Parts, flow, parts, served, store_text
+from tests.web_parts import Client, Parts, flow, parts, store_text
 from tickertape.errors import BrokerError
 from web import ROUTES
 from web.openapi import operation_id
-
-Client = TestClient[web.Request, web.Application]
 
 DEAD = {"topic": "text-messages-dlq", "partition": "0", "offset": "0"}
 
@@ -88,12 +84,6 @@ async def services(tmp_path: Path) -> AsyncIterator[Parts]:
         await made.batches.put("b", total_documents=3, done=1)
         made.letters.put("text-messages", "d", b'{"id": "d", "text": 5}', "b")
         made.runtime.shown = [flow("embed"), flow("summarize", lag=None, state="held", reason="x")]
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
         yield made
 
 

@@ -187,3 +187,24 @@ async def test_the_context_is_learnt_where_it_is_told(entry: dict[str, object]) 
         assert (await llm.summarize(SummaryRequest("1", LONG))).text
         await llm.stop()
         assert double.counts().get("400", 0) == 0
+
+
+async def test_a_server_without_the_model_is_not_usable_before_the_first_document() -> None:
+    async with LlmDouble() as double:
+        settings = Settings(llm_url=double.url, llm_model="another")  # type: ignore[call-arg]
+        llm = open_summarizer(settings, None)  # type: ignore[arg-type]
+        for _ in range(2):
+            with pytest.raises(OutageError, match="another"):
+                await llm.ping()
+        await llm.stop()
+
+
+async def test_a_model_that_a_server_has_and_does_not_list_is_usable() -> None:
+    async with LlmDouble(entry={"id": "an-alias"}) as double:
+        llm = opened(double)
+        for _ in range(3):
+            await llm.ping()
+        asked = [seen for seen in double.requests if seen.body]
+        assert len(asked) == 1  # once: it has answered
+        assert (await llm.summarize(SummaryRequest("1", REPORT))).text
+        await llm.stop()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.web_parts import Parts, flow, parts, served, store_text
+from tests.web_parts import Parts, flow, parts, store_text
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 SECONDS_MAX = 90
@@ -46,12 +46,6 @@ async def services(tmp_path: Path) -> AsyncIterator[Parts]:
             flow("embed", rate=41.5),
             flow("summarize", state="held", reason=f"llm: 503, again in 12 s {HOSTILE}", lag=900),
         ]
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[TestClient[Any, Any]]:
-    async with served(services) as made:
         yield made
 
 

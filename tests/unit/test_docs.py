@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from docs import tables
 from tickertape import metrics, observe
 from tickertape.settings import Settings
 from web.documents_bodies import DocumentBody
@@ -217,3 +218,17 @@ def test_the_demo_output_is_of_this_demo() -> None:
         assert part in shown
     for step in ("Kafka", "embeddings", "store", "summaries", "worker", "web page"):
         assert re.search(rf"^ok +{step} +\S", shown, re.M), step
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Send it. Then wait.", "Send it."),
+        ('Send `{"documents": [...]. x}` here. Then wait.', 'Send `{"documents": [...]. x}` here.'),
+        ("Exact counts: done, dead. More.", "Exact counts: done, dead."),
+        ("A summary; 200 even so", "A summary; 200 even so."),
+        ("See ``a. `b` c`` of 1.5. More", "See ``a. `b` c`` of 1.5."),
+    ],
+)
+def test_the_first_sentence_of_a_description_is_whole(text: str, sentence: str) -> None:
+    assert tables.sentence_of(text) == sentence

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
 
 from testkit.broker import free_port
 from testkit.llm.double import LlmDouble
-from tests.web_parts import Parts, parts, served
+from tests.web_parts import Parts, served
+from tickertape.cli import batches, doctor
 from tickertape.cli.check import Check
 from tickertape.cli.doctor import _llm
 from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.settings import Settings
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
-        yield made
 
 
 async def asked(address: str) -> list[Check]:
@@ -100,3 +95,48 @@ async def test_ollamas_name_of_a_model_without_a_tag() -> None:
     async with LlmDouble(model="mistral:latest") as llm:
         settings = Settings(_env_file=None, llm_url=llm.url, llm_model="mistral")
         assert (await _llm(settings)).ok
+
+
+def test_without_a_broker_its_own_lines_are_all_that_doctor_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path, brokers=f"127.0.0.1:{free_port()}", stores=("nowhere",)
+    )
+    (command,) = doctor.commands(lambda: settings)
+    done = CliRunner().invoke(command)
+    assert done.exit_code == 1
+    assert "wrong topics: no Kafka broker answers" in done.output
+    assert [record for record in caplog.records if record.name.startswith("aiokafka")] == []
+    assert all(line.startswith(("ok ", "wrong ", "      ")) for line in done.output.splitlines())
+
+
+def test_batches_without_a_broker_are_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, brokers=f"127.0.0.1:{free_port()}")
+    (group,) = batches.commands(lambda: settings)
+    for words in (["list"], ["show", "b"], ["watch", "b"]):
+        done = CliRunner().invoke(group, words)
+        assert done.exit_code == 1
+        assert done.output.startswith("Error: no Kafka broker answers at 127.0.0.1")
+        assert done.output.count("\n") == 1
+    assert caplog.records == []
+
+
+async def test_who_waits_is_told_what_is_down_for_the_worker(
+    services: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def workers(_bootstrap: str, _group: str) -> int:
+        return 1
+
+    monkeypatch.setattr(batches.kafka_admin, "workers", workers)  # the rest is real
+    services.runtime.missing = {"llm": "no connection to vllm:8000"}
+    async with served(services) as client:
+        settings = Settings(_env_file=None, web_port=client.port)
+        said = await batches._why(settings, None)
+        services.runtime.missing = {}
+        assert await batches._why(settings, None) == (
+            "a worker runs (queued); what it does: faust -A app doctor"
+        )
+    assert said.startswith("a worker runs (queued), and is not ready: worker, llm: no connection")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
 
 from runtime import Worker, process
 from tickertape.delivery.spec import Spec, TopicRoute
@@ -242,3 +243,15 @@ async def test_open_letters_are_told_while_they_are_known(
     with pytest.raises(asyncio.CancelledError):
         await standing.count_letters()
     assert told == [2, None, 1]
+
+
+async def test_what_goes_down_and_comes_back_is_said_once(worker: Worker) -> None:
+    llm = cast(Any, worker.services.summarizer)
+    with structlog.testing.capture_logs() as said:
+        for llm.down in (True, True, False, False):
+            await worker.standing.ping_once()
+    assert [(line["event"], line["dependency"]) for line in said] == [
+        ("not_ready", "llm"),
+        ("ready_again", "llm"),
+    ]
+    assert said[0]["reason"] == "llm is away"

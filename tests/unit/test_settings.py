@@ -396,3 +396,37 @@ def test_config_show_cuts_nothing_where_it_is_piped():
     assert set(lines) == {env_name(field) for field in Settings.model_fields}
     assert "a" * 200 in lines["TICKERTAPE_STORES"]
     assert "\u2026" not in shown
+
+
+def test_what_is_another_programs_in_such_files_is_named_as_ignored(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(
+        "flask: {port: 5000, templates_auto_reload: true, SESSION_COOKIE_NAME: a}\n"
+        "kafka: {bootstrap_servers: 'k:1', fetch_min_bytes: 1, heartbeat_interval_ms: 3000}\n"
+        "logging: {level: info, handlers: {console: {class: logging.StreamHandler}}}\n"
+    )
+    settings = load(tmp_path)
+    assert (settings.web_port, settings.brokers) == (5000, "k:1")
+    assert [line.partition(" is ignored: ")[0] for line in settings.ignored] == [
+        "config.yaml: flask.templates_auto_reload",
+        "config.yaml: flask.SESSION_COOKIE_NAME",
+        "config.yaml: kafka.fetch_min_bytes",
+        "config.yaml: kafka.heartbeat_interval_ms",
+        "config.yaml: logging.handlers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("flask: {prot: 5000}", "unknown key flask.prot; is flask.port meant"),
+        ("kafka: {bootstrap_server: k}", "is kafka.bootstrap_servers meant"),
+        ("kafka: {security_protocol: SASL_SSL}", "unknown key kafka.security_protocol"),
+        ("kafka: {sasl_password: x}", "unknown key kafka.sasl_password"),
+        ("model: {pooling: cls}", "unknown key model.pooling"),
+        ("celery: {broker: x}", "unknown key celery"),
+    ],
+)
+def test_what_is_misspelt_or_cannot_be_had_stops_the_start(tmp_path: Path, text: str, said: str):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load(tmp_path)

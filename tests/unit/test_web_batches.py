@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import orjson
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.web_parts import Parts, parts, served
+from tests.web_parts import Client, Parts, served
 from web import sse
 from web.routes import Handler
-
-Client = TestClient[web.Request, web.Application]
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
 
 
 async def test_a_batch_has_all_fields(client: Client, services: Parts) -> None:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient
 
-from tests.web_parts import Parts, parts, served, store_text
+from tests.web_parts import Client, Parts, store_text
 from tickertape import topics
 from tickertape.errors import BrokerError
 from tickertape.mask import mask_text
 
-Client = TestClient[web.Request, web.Application]
 BAD = b'{"id": "d", "text": 5, "password": "hunter2"}'
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
 
 
 async def ids(client: Client, **query: Any) -> list[str]:

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient
 
 from models import BatchStatus, FinancialDocument
-from tests.web_parts import Parts, parts, served, store_text
+from tests.web_parts import Client, Parts, store_text
 from tickertape.decode import Limits
 from tickertape.errors import OutageError, TransientError
 from tickertape.record import Outgoing, Record
 from tickertape.stores.base import StoredDocument
 
-Client = TestClient[web.Request, web.Application]
-
 
 @pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path, text_bytes_max=2000, web_body_bytes_max=20_000) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
+def web_settings() -> dict[str, Any]:
+    return {"text_bytes_max": 2000, "web_body_bytes_max": 20_000}
 
 
 def as_read(outgoing: Outgoing) -> Record:

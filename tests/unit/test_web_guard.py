@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.web_parts import Parts, parts, served
+from tests.web_parts import Client, Parts, parts, served
 from tickertape.errors import InvalidRecord, OutageError, StoreError, TooLarge, TransientError
 from web import register
 from web.guard import host_name, is_loopback
 from web.routes import Reply, Route
-
-Client = TestClient[web.Request, web.Application]
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient
 
-from tests.web_parts import Parts, parts, served, store_text
+from tests.web_parts import Client, Parts, parts, store_text
 from tickertape.errors import OutageError
 from tickertape.search import SearchRequest
 from web import search as search_page
-
-Client = TestClient[web.Request, web.Application]
 
 
 @pytest.fixture
@@ -27,12 +23,6 @@ async def services(tmp_path: Path) -> AsyncIterator[Parts]:
         await store_text(made, "b", "Revenue fell two per cent.", ticker="BOLT", year=2025)
         await store_text(made, "c", "The board met in Oslo.", ticker="ACME", year=2025)
         await store_text(made, "n", "Revenue notes of a clerk.", collection="notes")
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
         yield made
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,25 +14,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.web_parts import Parts, flow, parts, served
+from tests.web_parts import Client, Parts, flow
 from tickertape.documents import Vectors
 from tickertape.services import Services
 from web import register
 
-Client = TestClient[web.Request, web.Application]
 SECRET = "s3cr3t-key"
 
 
 @pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path, llm_api_key=SECRET) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
+def web_settings() -> dict[str, Any]:
+    return {"llm_api_key": SECRET}
 
 
 async def test_alive_whatever_is_not_ready(client: Client, services: Parts) -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from tests.web_parts import Parts, parts, served, store_text
+from tests.web_parts import Client, Parts, store_text
 from web import ROUTES, register
 from web.routes import Route
 from web.server import FIELD_BYTES_MAX, LINE_BYTES_MAX, Runner
-
-Client = TestClient[web.Request, web.Application]
 
 FITS: dict[str, Any] = {
     "/documents": {"documents": [{"text": "x"}]},
@@ -28,18 +24,6 @@ FITS: dict[str, Any] = {
     "/dlq/replay": {"all": True},
     "/v1/embeddings": {"model": "words", "input": "x"},
 }
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(services: Parts) -> AsyncIterator[Client]:
-    async with served(services) as made:
-        yield made
 
 
 def path_of(route: Route) -> str:
@@ -232,3 +216,27 @@ async def test_a_body_that_curl_calls_a_form_is_read_as_json(client: Client) -> 
     assert (await client.post("/search", data=b'{"query": ', headers=form)).status == 400
     evil = {**form, "Origin": "https://evil.example"}
     assert (await client.post("/documents", data=b'{"text": "x"}', headers=evil)).status == 403
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.query is not None],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+async def test_a_repeated_parameter_is_named_on_every_route(
+    client: Client, services: Parts, route: Route
+) -> None:
+    assert route.query is not None
+    for name in route.query.model_fields:
+        body = {"json": FITS[route.path]} if route.method == "POST" else {}
+        answer = await client.request(
+            route.method, path_of(route), params=[(name, "1"), (name, "2")], **body
+        )
+        assert await named(answer) == [name]
+        assert "expected once, got 2 times" in await answer.text()
+    assert services.publisher.sent == []
+
+
+async def test_a_filter_may_be_repeated_for_one_of_several_values(client: Client) -> None:
+    answer = await client.get("/search?q=x&filter.year=2024&filter.year=2025")
+    assert answer.status == 200

@@ -16,6 +16,7 @@ from tickertape import kafka_admin
 from tickertape.batches import OUTCOMES, BatchReader
 from tickertape.broker import reading
 from tickertape.cli.failure import one_line
+from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.errors import BrokerError
 from tickertape.settings import Settings
 
@@ -122,6 +123,7 @@ async def follow(
 
 def _ask(settings: Settings, ask: Callable[[BatchReader], Awaitable[T]]) -> T:
     async def run(reader: BatchReader) -> T:
+        await kafka_admin.reach(settings.bootstrap)
         await reader.start()
         try:
             deadline = asyncio.get_running_loop().time() + READ_SECONDS_MAX
@@ -173,7 +175,11 @@ async def _why(settings: Settings, batch: dict[str, Any] | None) -> str:
     if not workers:
         return f"no worker runs ({stands}); start one: faust -A app worker"
     runs = "a worker runs" if workers == 1 else f"{workers} workers run"
-    return f"{runs} ({stands}); what it does: faust -A app doctor"
+    wrong = [check async for check in ask_worker(worker_address(settings)) if not check.ok]
+    if not wrong:
+        return f"{runs} ({stands}); what it does: faust -A app doctor"
+    said = "; ".join(f"{check.name}: {check.found}" for check in wrong)
+    return f"{runs} ({stands}), and is not ready: {said}"
 
 
 def _print(batch: dict[str, Any]) -> None:

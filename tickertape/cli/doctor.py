@@ -15,6 +15,7 @@ import numpy as np
 from tickertape import kafka_admin
 from tickertape.broker import EmbeddedBroker
 from tickertape.cli.check import Check
+from tickertape.cli.failure import one_line
 from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.documents import Delete, Document, DocumentKey, Put, StoredChunk, chunk_id
 from tickertape.editions import Edition
@@ -44,7 +45,8 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
 
         What this shell's settings say is tried here; a worker that runs is asked how it stands.
         """
-        checks = asyncio.run(_collect(load_settings(), write, address, quiet=as_json))
+        with one_line():
+            checks = asyncio.run(_collect(load_settings(), write, address, quiet=as_json))
         if as_json:
             click.echo(json.dumps([asdict(check) for check in checks]))
         context.exit(0 if all(check.ok for check in checks) else 1)

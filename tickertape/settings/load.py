@@ -47,6 +47,14 @@ IGNORED_YAML = {
     "flask.secret_key": "the pages keep no sessions",
     "logging.format": "lines are JSON, or readable on a terminal",
 }
+# Sections that are another program's: what else they have is ignored too, but for what is ours and
+# misspelt, and for what would have made a connection safe.
+FOREIGN_SECTIONS = {
+    "kafka": "the client's own settings are chosen here",
+    "flask": "the pages are not Flask's",
+    "logging": "there is one log",
+}
+_SAFETY = re.compile(r"s(?:asl|sl|ecurity)_", re.IGNORECASE)
 ELSEWHERE = frozenset({"TICKERTAPE_CONFIG"})  # read here, and no field
 # A Kubernetes service called tickertape puts these into every pod's environment.
 _OF_KUBERNETES = re.compile(
@@ -114,15 +122,32 @@ def _yaml(root: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         elif key in sections and isinstance(value, dict):
             for inner, leaf in value.items():
                 field = LEGACY_YAML.get(f"{key}.{inner}")
-                if field is None and (why := IGNORED_YAML.get(f"{key}.{inner}")):
-                    ignored.append(f"{path.name}: {key}.{inner} is ignored: {why}")
-                    continue
                 if field is None:
-                    raise SettingsError(f"{path.name}: unknown key {key}.{inner}")
+                    ignored.append(f"{path.name}: {_why_ignored(path.name, key, str(inner))}")
+                    continue
                 values[field] = ",".join(map(str, leaf)) if isinstance(leaf, list) else leaf
         else:
             raise SettingsError(f"{path.name}: unknown key {key}")
     return values, tuple(ignored)
+
+
+def _why_ignored(file: str, section: str, key: str) -> str:
+    """Say of a key that sets nothing here why not.
+
+    Raises:
+        SettingsError: it is known to nobody, or what it asks for cannot be had.
+    """
+    name = f"{section}.{key}"
+    why = IGNORED_YAML.get(name)
+    if why is None:
+        near = difflib.get_close_matches(name, LEGACY_YAML, 1, cutoff=0.85)
+        near += [known for known in LEGACY_YAML if known.startswith(f"{name}_")]
+        if near:
+            raise SettingsError(f"{file}: unknown key {name}; is {near[0]} meant?")
+        why = FOREIGN_SECTIONS.get(section)
+    if why is None or (section == "kafka" and _SAFETY.match(key)):
+        raise SettingsError(f"{file}: unknown key {name}")
+    return f"{name} is ignored: {why}"
 
 
 def _check_names(known: Mapping[str, str | None]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
-from tickertape.errors import InvalidRecord
+from tickertape.errors import InvalidRecord, OutageError, TickertapeError
 from tickertape.grounding import unsupported
 from tickertape.llm import open_llm
 from tickertape.llm.base import DEPENDENCY, LanguageModel
@@ -14,6 +15,8 @@ from tickertape.summarize import prompts
 from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.summarize.reading import Context, Reading
 from tickertape.text import blank, comparable, readable
+
+log = logging.getLogger(__name__)
 
 
 class LLMSummarizer:
@@ -26,7 +29,7 @@ class LLMSummarizer:
         self._model = model
         self._sentences = sentences
         self._context = Context()
-        self._asked = False
+        self._asked = self._has_answered = False
 
     @classmethod
     def create(cls, settings: Settings, encoder: object) -> LLMSummarizer:
@@ -47,11 +50,27 @@ class LLMSummarizer:
         await self._model.stop()
 
     async def ping(self) -> None:
-        """Ask whether it is there, and learn the context's length where it is told."""
+        """Ask whether it is there and has the model; learn the context's length where it is told.
+
+        Not all that a server has stands in its list (aliases, gateways): a model that does not is
+        asked for a word, until it has answered once.
+        """
         described = await self._model.describe()
+        if described.served is False and not self._has_answered:
+            await self._ask_for_a_word()
         if not self._context.silent:  # else what it reads was seen to be less than it says
             self._context.tokens = described.context_tokens or self._context.tokens
         self._asked = True
+
+    async def _ask_for_a_word(self) -> None:
+        """Raise `OutageError` where the server refuses the model or is down."""
+        try:
+            await self._model.complete([{"role": "user", "content": "Say: yes."}], 8)
+        except OutageError:
+            raise
+        except TickertapeError as error:  # a poor answer, but one of the model
+            log.debug("an answer to the first question: %s", error)
+        self._has_answered = True
 
     async def summarize(self, request: SummaryRequest) -> Summary:
         """Summarise one document; the errors are `LanguageModel`'s.
