@@ -58,18 +58,20 @@ async def recalled(
     recall: Recall, settings: Settings, shown: Iterable[Shown]
 ) -> dict[Shown, Outgoing]:
     """Return the records, read again, of what is shown now: each goes once more through its flow,
-    under the version that it had. What Kafka does not have any more is absent.
+    under the version that it had. What Kafka does not have any more is absent, and so is what stands
+    on a topic that is none of ours any more.
 
     Raises:
         OutageError: Kafka does not answer.
     """
     wanted = list(dict.fromkeys(shown))
+    ours = {flow.topic(settings) for flow in FLOWS if flow.rekeyed}
+    stamps = [version.stamp for _, version in wanted if version.stamp.topic in ours]
     try:
-        found = await recall.of([version.stamp for _, version in wanted])
+        found = await recall.of(stamps)
     except KafkaError as error:
-        places = ", ".join(sorted({version.stamp.topic for _, version in wanted}))
+        places = ", ".join(sorted({stamp.topic for stamp in stamps}))
         raise OutageError(f"{places} cannot be read: {error!r}", dependency="kafka") from error
-    theirs = {flow.topic(settings) for flow in FLOWS if not flow.internal}
     outputs = {}
     for key, version in wanted:
         stamp = version.stamp
@@ -78,8 +80,8 @@ async def recalled(
             metrics.texts_gone.inc()
             line.error("text_is_gone")
             continue
-        record = Record.of(message, trusted=stamp.topic not in theirs, clock_ms=stamp.ms)
-        outputs[key, version] = copies.rekeyed(record, record.origin.topic, key.id)
+        record = Record.of(message, trusted=False, clock_ms=stamp.ms)
+        outputs[key, version] = copies.rekeyed(record, stamp.topic, key.id)
         line.info("text_recalled")
     return outputs
 

@@ -9,12 +9,17 @@ import orjson
 import pytest
 
 from agents import summarize
+from agents.items import recalled
 from agents.write import read_embedding, read_update
 from tests.web_parts import parts
+from tickertape import metrics
 from tickertape.decode import Limits
+from tickertape.documents import DocumentKey
+from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Removal
 from tickertape.record import Record
 from tickertape.settings import Settings
+from tickertape.versions import Stamp, Version
 
 
 @pytest.mark.parametrize("named", [{"table_name": "users"}, {"metadata": {"table_name": "users"}}])
@@ -50,3 +55,12 @@ async def test_a_vector_without_a_model_refuses_none_of_another_size(
     async with parts(tmp_path) as services:
         results = await services.pipeline.run(items)
     assert [result for result in results if isinstance(result, Exception)] == []
+
+
+async def test_a_text_of_a_topic_that_is_ours_no_more_is_not_asked_for(tmp_path: Path) -> None:
+    """Its flow's internal topic does not exist, and its headers are anybody's."""
+    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    shown = (DocumentKey("texts", "d"), Version((), Stamp(1, 2, 0, "topic-of-old")))
+    before = metrics.texts_gone._value.get()
+    assert await recalled(Recall("no-broker:1"), settings, [shown]) == {}
+    assert metrics.texts_gone._value.get() == before + 1
