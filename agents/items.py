@@ -58,8 +58,8 @@ async def recalled(
     recall: Recall, settings: Settings, shown: Iterable[Shown]
 ) -> dict[Shown, Outgoing]:
     """Return the records, read again, of what is shown now: each goes once more through its flow,
-    under the version that it had. What Kafka does not have any more is absent, and so is what stands
-    on a topic that is none of ours any more.
+    under the version that it had. What Kafka does not have any more is absent, and so is what
+    stands on a topic that is ours no more.
 
     Raises:
         OutageError: Kafka does not answer.
