@@ -29,6 +29,7 @@ from tickertape.cli import (
     reset,
     search,
     send,
+    stores,
     topics,
 )
 from tickertape.errors import SettingsError, StartError
@@ -51,7 +52,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
         return app.settings
 
     cast(Any, app.conf).Worker = _Process
-    for group in (broker, topics):
+    for group in (broker, topics, stores):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
     for module in (send, read, batches, dlq, search, config, doctor, reset):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from testkit import postgres
 from tickertape.documents import (
     DEFAULT_TENANT,
     Delete,
@@ -56,7 +58,20 @@ def sqlite(folder: Path) -> Iterator[Adapter]:
     yield Adapter("sqlite", {"data_dir": folder})
 
 
-FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {"sqlite": sqlite}
+@contextlib.contextmanager
+def pgvector(_: Path) -> Iterator[Adapter]:
+    server = postgres.shared()
+    if server is None:
+        pytest.skip(postgres.MISSING)
+    schema = postgres.new_schema()
+    yield Adapter("pgvector", {"database_url": server.url, "pgvector_schema": schema})
+    server.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {
+    "sqlite": sqlite,
+    "pgvector": pgvector,
+}
 
 
 def key(id: str, collection: str = "news", tenant: str = DEFAULT_TENANT) -> DocumentKey:

@@ -9,12 +9,13 @@ import pytest
 from tests.contract.store_kit import Adapter, ids, keyword, put, version
 from tickertape.errors import PermanentError
 from tickertape.stores.base import Capability, Counts, Store
-from tickertape.stores.capabilities import with_candidates, with_files, with_summaries
+from tickertape.stores.capabilities import with_candidates, with_files, with_index, with_summaries
 
 METHODS = {
     Capability.CANDIDATES: ("candidates", "hits"),
     Capability.SUMMARIES: ("summaries", "save_summaries"),
     Capability.FILES: ("files",),
+    Capability.VECTOR_INDEX: ("build_index",),
 }
 
 
@@ -23,7 +24,7 @@ def test_methods_are_there_where_their_capability_is_said(adapter: Adapter) -> N
     for capability, names in METHODS.items():
         said = capability in store.capabilities
         assert {hasattr(store, name) for name in names} == {said}, capability
-    helpers = (with_candidates(store), with_summaries(store), with_files(store))
+    helpers = (with_candidates(store), with_summaries(store), with_files(store), with_index(store))
     for found, capability in zip(helpers, METHODS, strict=True):
         assert found is (store if capability in store.capabilities else None)
 

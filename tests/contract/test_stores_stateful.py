@@ -42,7 +42,8 @@ collections = st.sampled_from(("x", "y"))
 
 
 def versions(first: int) -> st.SearchStrategy[Version]:
-    """One record is one event: wholes, parts and deletes stand at offsets of their own."""
+    """One record is one event: wholes, parts and deletes stand at offsets of their own, and (see
+    `placed`) what says something else stands elsewhere."""
     return st.builds(
         lambda ms, offset, number: replace(version(ms, offset), numbers=number),
         st.integers(0, 4),
@@ -51,21 +52,38 @@ def versions(first: int) -> st.SearchStrategy[Version]:
     )
 
 
+def placed(at: Version, partition: int) -> Version:
+    return replace(at, stamp=replace(at.stamp, partition=partition))
+
+
+TOPICS = (TOPIC, "vector-updates")
+
 texts = st.lists(st.sampled_from(WORDS), max_size=4)
 puts = st.builds(
     lambda id, words, at, collection, model, topic, tag: put(
-        id, *words, at=at, collection=collection, model=model, topic=topic, metadata={"tag": tag}
+        id,
+        *words,
+        at=placed(at, 3 + TOPICS.index(topic)),
+        collection=collection,
+        model=model,
+        topic=topic,
+        metadata={"tag": tag},
     ),
     names,
     texts,
     versions(0),
     collections,
     st.sampled_from(MODELS),
-    st.sampled_from((TOPIC, "vector-updates")),
+    st.sampled_from(TOPICS),
     st.integers(0, 2),
 )
 parts = st.builds(
-    lambda id, number, of, at, model: part(id, number % of, of, "alpha", at, model, collection="x"),
+    lambda id, number, of, at, model: part(
+        *(id, number % of, of, "alpha"),
+        placed(at, 10 * of + 2 * (number % of) + MODELS.index(model)),
+        model,
+        collection="x",
+    ),
     names,
     st.integers(0, 2),
     st.integers(1, 3),

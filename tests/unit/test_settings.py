@@ -39,6 +39,10 @@ VALUES: dict[str, tuple[str, Any]] = {
     "data_dir": ("/srv/t", Path("/srv/t")),
     "models_dir": ("/srv/m", Path("/srv/m")),
     "stores": ("sqlite, other", ("sqlite", "other")),
+    "store_timeout_seconds": ("9", 9.0),
+    "database_url": (f"postgresql://u:{SECRET}@h/d", f"postgresql://u:{SECRET}@h/d"),
+    "pgvector_schema": ("desk", "desk"),
+    "pgvector_halfvec": ("1", True),
     "offline": ("1", True),
     "embedding_model": ("all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2"),
     "engine": ("openvino", "openvino"),
@@ -316,7 +320,7 @@ def test_every_setting_is_described_under_one_name():
         ours = name.startswith("TICKERTAPE_")
         assert ours or name in {
             *("KAFKA_BROKERS", "INPUT_TOPIC", "OUTPUT_TOPIC", "MODEL_NAME", "LLM_URL"),
-            *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT"),
+            *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "DATABASE_URL"),
         }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from tickertape.settings.section import Names, Section, env
+from tickertape.settings.section import Names, Seconds, Section, env
 
 
 class StorageSettings(Section):
@@ -26,6 +26,28 @@ class StorageSettings(Section):
         ("sqlite",),
         validation_alias=env("TICKERTAPE_STORES"),
         description="Names of the stores to write to, comma-separated; the first answers.",
+    )
+    store_timeout_seconds: Seconds = Field(
+        30.0,
+        gt=0,
+        validation_alias=env("TICKERTAPE_STORE_TIMEOUT"),
+        description="Longest wait for one answer of a store that is a server.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=env("DATABASE_URL"),
+        description="PostgreSQL of the store pgvector, postgresql://user:password@host/database.",
+    )
+    pgvector_schema: str = Field(
+        "tickertape",
+        pattern="^[a-z_][a-z0-9_]{0,62}$",
+        validation_alias=env("TICKERTAPE_PGVECTOR_SCHEMA"),
+        description="Schema of that database which is Tickertape's alone.",
+    )
+    pgvector_halfvec: bool = Field(
+        False,
+        validation_alias=env("TICKERTAPE_PGVECTOR_HALFVEC"),
+        description="Keep vectors there in half precision: half the space. Fixed once it is made.",
     )
     offline: bool = Field(
         False,

@@ -14,6 +14,7 @@ from tickertape.stores.base import Store
 
 # name -> "module:Class"; the class takes Settings. What it needs is an extra of the same name
 STORES: dict[str, str] = {
+    "pgvector": "tickertape.stores.pgvector:PgvectorStore",
     "sqlite": "tickertape.stores.sqlite:SqliteStore",
 }
 

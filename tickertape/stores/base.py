@@ -27,24 +27,22 @@ class Mode(enum.Enum):
 
 
 class Capability(enum.Enum):
-    """What only some stores have. Each says what it has (`Store.capabilities`), and
-    `tests/contract/test_stores_capabilities.py` tries it; `tickertape.stores.capabilities` has the
-    methods that come with some."""
+    """What only some stores have, as each says itself; with some come methods
+    (`tickertape.stores.capabilities`)."""
 
     ATOMIC = "atomic"  # a call of `apply` is seen whole or not at all, also after a crash
     KEYWORDS = "keywords"  # its own keyword index: it answers `Mode.KEYWORD`
     COUNTS = "counts"  # `count` takes filters
     CANDIDATES = "candidates"  # `CandidateStore`
     SUMMARIES = "summaries"  # `SummaryLedger`
+    VECTOR_INDEX = "vector index"  # `IndexedStore`
     FILES = "files"  # `LocalStore`
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A search of a tenant's. ``filters`` match metadata fields: equal to the value, or to one of a
-    list; a dotted name reaches into nested metadata. ``vector`` is set for DENSE, ``text`` for
-    KEYWORD.
-    """
+    list; a dotted name reaches into nested metadata. DENSE has a ``vector``, KEYWORD a ``text``."""
 
     mode: Mode
     limit: int
@@ -91,8 +89,8 @@ class Store(Protocol):
     """Documents, chunks with vectors, heads. Every method is off the event loop, and concerns one
     tenant's alone.
 
-    Errors: `OutageError` when the store cannot be reached or is overloaded, `TransientError`
-    when a call failed and may pass, `PermanentError` for input it will never take.
+    Errors: `OutageError` when it cannot be reached or is overloaded, `TransientError` when a call
+    failed and may pass, `PermanentError` for input it will never take.
     """
 
     name: str

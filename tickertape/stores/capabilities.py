@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -42,6 +42,14 @@ class CandidateStore(Protocol):
         """Return the hits of these candidates; one that was replaced meanwhile is absent."""
 
 
+class IndexedStore(Protocol):
+    """A store whose vector index is built by a command, after a bulk load: until then, and of what
+    is small, a search compares all."""
+
+    async def build_index(self, tell: Callable[[str], None]) -> None:
+        """Build what is missing, while everybody works on; ``tell`` gets a line each."""
+
+
 def with_summaries(store: Store) -> SummaryLedger | None:
     """Return the store where it says that it remembers summaries."""
     return cast(SummaryLedger, store) if Capability.SUMMARIES in store.capabilities else None
@@ -55,3 +63,8 @@ def with_files(store: Store) -> LocalStore | None:
 def with_candidates(store: Store) -> CandidateStore | None:
     """Return the store where it says that it has candidates."""
     return cast(CandidateStore, store) if Capability.CANDIDATES in store.capabilities else None
+
+
+def with_index(store: Store) -> IndexedStore | None:
+    """Return the store where it says that it has a vector index to build."""
+    return cast(IndexedStore, store) if Capability.VECTOR_INDEX in store.capabilities else None

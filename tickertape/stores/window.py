@@ -113,6 +113,10 @@ class Change:
             self.entry.parts.add(chunk.ordinal)
 
 
+class OneByOne(Exception):
+    """These cannot be written together: which came first decides."""
+
+
 class Window:
     """Operations in their order. ``entries`` has one for each key that they name, and for each
     document there is of an id that they delete; ``changes`` and ``deletes`` are to be written."""

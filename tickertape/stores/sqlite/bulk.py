@@ -21,13 +21,9 @@ from tickertape.errors import InvalidRecord
 from tickertape.stores.prepare import Prepared, Space
 from tickertape.stores.sqlite import ledger, read, values
 from tickertape.stores.sqlite.signbits import pack
-from tickertape.stores.window import Change, Window
+from tickertape.stores.window import Change, OneByOne, Window
 
 HEAD_COLUMNS = 18
-
-
-class OneByOne(Exception):
-    """These cannot be done together: which came first decides."""
 
 
 def write(db: apsw.Connection, window: Window, *, alone: bool) -> None:

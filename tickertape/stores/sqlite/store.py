@@ -35,7 +35,7 @@ class SqliteStore:
     """
 
     name = "sqlite"
-    capabilities = frozenset(Capability)  # all there are
+    capabilities = frozenset(Capability) - {Capability.VECTOR_INDEX}
 
     def __init__(self, settings: Settings) -> None:
         self.path = settings.data_dir / FILE

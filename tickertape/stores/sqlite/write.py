@@ -14,7 +14,7 @@ from tickertape.stores.metadata import dump
 from tickertape.stores.sqlite import bulk, ledger
 from tickertape.stores.sqlite.ledger import OF_KEY, bound
 from tickertape.stores.sqlite.schema import transaction
-from tickertape.stores.window import Ready, Window
+from tickertape.stores.window import OneByOne, Ready, Window
 from tickertape.versions import Origin, read_version
 
 REMOVALS_MAX = 1_000_000  # rows of the log; a reader that is further behind loads anew
@@ -53,7 +53,7 @@ def _together(db: apsw.Connection, ready: Sequence[Ready]) -> list[Applied | Exc
         found = Window("sqlite", ledger.entries(db, *window.concerned(ready)))
         results = [found.apply(operation) for operation in ready]
         bulk.write(db, found, alone=len(ready) == 1)
-    except (*OWN_FAULT, bulk.OneByOne) as error:
+    except (*OWN_FAULT, OneByOne) as error:
         db.execute("ROLLBACK TO many")
         db.execute("RELEASE many")
         if len(ready) > 1:

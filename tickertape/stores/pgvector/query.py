@@ -1,0 +1,193 @@
+"""A search of the store: dense, by the index where there is one; keyword beside it."""
+
+# ruff: noqa: S608 -- statements are made of constants; values are bound
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import numpy as np
+
+from tickertape.errors import InvalidRecord
+from tickertape.stores.base import Counts, Hit, Mode, Query
+from tickertape.stores.metadata import load, wanted
+from tickertape.stores.pgvector import words
+from tickertape.stores.pgvector.ledger import key_of
+from tickertape.stores.pgvector.write import CODECS, normalised
+from tickertape.stores.texts import name, restored
+
+EF_SEARCH_MIN, EF_SEARCH_MAX = 100, 1_000
+EF_PER_HIT = 2
+TITLE_WEIGHT = 2.0  # of a word in the title, beside one in the text
+WEIGHTS = [1 / TITLE_WEIGHT, 0.0, 0.0, 1.0]  # of D, C, B, A
+
+
+async def candidates(db: asyncpg.Connection, query: Query, kind: str) -> dict[int, float]:
+    """Return at most ``query.limit`` chunks' numbers with their scores, best first."""
+    conditions = _Conditions()
+    conditions.narrow(query.collection, query.tenant, query.filters)
+    if query.limit < 1:
+        return {}
+    if query.mode is Mode.KEYWORD:
+        return await _keyword(db, query, conditions)
+    return await _dense(db, query, conditions, kind)
+
+
+async def hits(db: asyncpg.Connection, scores: Mapping[int, float]) -> dict[int, Hit]:
+    """Return the chunks that are there, with all that a hit says."""
+    rows = await db.fetch(
+        "SELECT c.number, c.document, c.ordinal, c.text, d.tenant, d.collection, d.id,"
+        " d.chunk_count, d.metadata FROM chunks c JOIN documents d ON d.key = c.document"
+        " WHERE c.number = ANY($1::bigint[])",
+        list(scores),
+    )
+    metadata: dict[uuid.UUID, Mapping[str, Any]] = {}
+    found: dict[int, Hit] = {}
+    for row in rows:
+        if row["document"] not in metadata:
+            metadata[row["document"]] = load(row["metadata"])
+        found[row["number"]] = Hit(
+            key=key_of(row),
+            ordinal=row["ordinal"],
+            chunk_count=row["chunk_count"],
+            text=restored(row["text"]),
+            score=scores[row["number"]],
+            metadata=metadata[row["document"]],
+        )
+    return {number: found[number] for number in scores if number in found}
+
+
+async def count(
+    db: asyncpg.Connection, collection: str | None, tenant: str, filters: Mapping[str, Any]
+) -> Counts:
+    """Count documents that are not deleted, and their chunks."""
+    conditions = _Conditions()
+    conditions.narrow(collection, tenant, filters)
+    conditions.of_tenant(tenant)
+    row = await db.fetchrow(
+        "SELECT count(*) AS documents, coalesce(sum(d.chunk_count), 0)::bigint AS chunks"
+        f" FROM documents d WHERE NOT d.deleted{conditions}",
+        *conditions.values,
+    )
+    assert row is not None
+    return Counts(documents=row["documents"], chunks=row["chunks"])
+
+
+class _Conditions:
+    """What is asked of a document ``d``. Values are bound, never written into a statement."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._texts: list[str] = []
+
+    def bind(self, value: Any) -> str:
+        """Return the parameter of a value."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def narrow(self, collection: str | None, tenant: str, filters: Mapping[str, Any]) -> None:
+        """Of a collection, and with these metadata.
+
+        Raises:
+            InvalidRecord: a filter's value is not a scalar or a list of scalars.
+        """
+        if collection is not None:
+            self._texts.append(f"d.place = {self.bind(name(tenant, collection))}::uuid")
+        for field, value in filters.items():
+            called, several = wanted(field, value)
+            leaves = [name(called, one) for one in several]
+            self._texts.append(f"d.fields && {self.bind(leaves)}::uuid[]")
+
+    def of_tenant(self, tenant: str) -> None:
+        """Whatever else is asked, only what is the tenant's."""
+        self._texts.append(f"d.tenant_key = {self.bind(name(tenant))}::uuid")
+
+    @property
+    def joined(self) -> str:
+        """The documents, where something is asked of them."""
+        return " JOIN documents d ON d.key = c.document" if self._texts else ""
+
+    def __str__(self) -> str:
+        return "".join(f" AND {text}" for text in self._texts)
+
+
+async def _dense(
+    db: asyncpg.Connection, query: Query, conditions: _Conditions, kind: str
+) -> dict[int, float]:
+    if query.vector is None or query.model is None:
+        raise InvalidRecord("query", "a vector and its model for a dense search")
+    if not np.isfinite(query.vector).all():
+        raise InvalidRecord("vector", "finite numbers", "NaN or infinity")
+    # A space is one tenant's.
+    space = await db.fetchrow(
+        "SELECT number, dimension, to_regclass('chunks_hnsw_' || number) IS NOT NULL AS indexed"
+        " FROM spaces WHERE key = $1",
+        name(query.tenant, query.model),
+    )
+    if space is None:
+        return {}
+    if query.vector.shape != (space["dimension"],):
+        expected = f"{space['dimension']} numbers, as {query.model} has"
+        raise InvalidRecord("vector", expected, f"shape {query.vector.shape}")
+    _, unit = normalised(query.vector)
+    vector, limit = conditions.bind(CODECS[kind](unit)), conditions.bind(query.limit)
+    found: dict[int, float] = {}
+    if space["indexed"]:
+        ef = min(EF_SEARCH_MAX, max(EF_SEARCH_MIN, EF_PER_HIT * query.limit))
+        await db.execute(
+            "SELECT set_config('hnsw.ef_search', $1, true),"
+            " set_config('hnsw.iterative_scan', 'relaxed_order', true)",
+            str(ef),
+        )
+    for cast in (f"::{kind}({space['dimension']})", "") if space["indexed"] else ("",):
+        # The index is of the vector with its dimension; without one all are compared.
+        near = f"c.vector{cast} <#> {vector}"
+        rows = await db.fetch(
+            f"SELECT c.number, -({near}) AS score FROM chunks c{conditions.joined}"
+            f" WHERE c.space = {int(space['number'])}{conditions} ORDER BY {near} LIMIT {limit}",
+            *conditions.values,
+        )
+        found = {row["number"]: row["score"] for row in rows}
+        if len(found) == query.limit:  # else a filter left too few of those that it looked at
+            break
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+async def _keyword(
+    db: asyncpg.Connection, query: Query, conditions: _Conditions
+) -> dict[int, float]:
+    """BM25 in kind: `ts_rank` of each word, which grows less and less with its count and falls with
+    the passage's length, times how rare the word is. `ts_rank` alone does not know that."""
+    asked = words.asked(query.text)
+    if not asked:
+        return {}
+    conditions.of_tenant(query.tenant)
+    listed, weights = conditions.bind(asked), conditions.bind(WEIGHTS)
+    limit = conditions.bind(query.limit)
+    rows = await db.fetch(
+        f"""
+        WITH asked AS (SELECT word::tsquery AS word FROM unnest({listed}::text[]) AS u (word)),
+        found AS (
+            SELECT a.word, c.number, ts_rank({weights}::float4[], c.words, a.word, 1) AS rank
+            FROM asked a JOIN chunks c ON c.words @@ a.word{conditions.joined}
+            WHERE true{conditions}
+        ),
+        often AS (SELECT word, count(*)::float8 AS n FROM found GROUP BY word),
+        total AS (
+            SELECT greatest((SELECT max(n) FROM often),
+                (SELECT reltuples FROM pg_class WHERE oid = 'chunks'::regclass)) AS n
+        ),
+        rare AS (
+            SELECT o.word, ln(1 + (t.n - o.n + 0.5) / (o.n + 0.5)) AS weight
+            FROM often o, total t
+        )
+        SELECT f.number, sum(f.rank * r.weight) AS score
+        FROM found f JOIN rare r USING (word)
+        GROUP BY f.number ORDER BY score DESC, f.number LIMIT {limit}
+        """,
+        *conditions.values,
+    )
+    return {row["number"]: row["score"] for row in rows}

@@ -1,0 +1,51 @@
+"""The words of texts and of questions, as SQLite's FTS5 cuts and stems them, for other databases.
+
+So a word is the same in every store: `tickertape.terms` says what one is, `unicode61` cuts it, and
+`porter` takes its ending.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from tickertape import terms
+from tickertape.stores.prepare import plain
+
+TERMS_MAX = 200
+
+_local = threading.local()
+
+
+def stems(text: str) -> list[str]:
+    """Return the stems of a text that is written as an index is to hold it (`prepare.words`)."""
+    return _tokens("porter", text, apsw.FTS5_TOKENIZE_DOCUMENT)
+
+
+def asked(text: str) -> list[str]:
+    """Return the stems of a question's words, each once, without stop words."""
+    words = _tokens("unicode61", terms.asked(plain(text)), apsw.FTS5_TOKENIZE_QUERY)
+    return list(dict.fromkeys(stems(" ".join(terms.significant(words)[:TERMS_MAX]))))
+
+
+def _tokens(tokenizer: str, text: str, reason: int) -> list[str]:
+    found: list[str] = _tokenizers()[tokenizer](
+        text.encode(), reason, None, include_offsets=False, include_colocated=False
+    )
+    return found
+
+
+def _tokenizers() -> dict[str, Any]:
+    """A tokenizer belongs to a connection, and a connection to a thread."""
+    made: dict[str, Any] | None = getattr(_local, "tokenizers", None)
+    if made is None:
+        _local.connection = apsw.Connection(":memory:")
+        arguments: dict[str, Sequence[str]] = {"porter": ("unicode61",), "unicode61": ()}
+        made = _local.tokenizers = {
+            name: _local.connection.fts5_tokenizer(name, list(more))
+            for name, more in arguments.items()
+        }
+    return made
