@@ -159,7 +159,7 @@ def agree(claim: Told, fact: Told) -> int:
         claim.sign < 0 and not negative and fact.sign
     ):
         return -1
-    return 1 if claim.level * fact.level + claim.direction * fact.direction > 0 else 0
+    return 1 if claim == fact or max(compared) > 0 else 0
 
 
 def _across(claim: Told, fact: Told) -> Iterator[int]:
