@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 import tickertape.kafka.recall
 from testkit.broker import Broker
 from tests.fixtures_broker import MakeTopic
+from tickertape.kafka.consumer import Consumer
 from tickertape.kafka.recall import Recall
 from tickertape.versions import Stamp
 
@@ -72,3 +73,9 @@ async def test_another_record_at_its_place_is_not_it(
     right, wrong = (Stamp(sent.timestamp - late, 0, 0, topic) for late in (0, 1))
     assert list(await recall.of([right])) == [right]
     assert await recall.of([wrong]) == {}
+
+
+async def test_a_consumer_that_has_just_been_started_can_be_stopped(broker: Broker) -> None:
+    consumer = Consumer(bootstrap_servers=broker.bootstrap)
+    await consumer.start()
+    await consumer.stop()

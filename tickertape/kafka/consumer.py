@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,22 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 **options,
             },
         )
+
+    async def stop(self) -> None:
+        """Leave the group and close every part. Safe to call twice.
+
+        aiokafka's ends half-way with a CancelledError that nobody asked for, where a fetch waits to
+        be tried again (the broker is away), or where it has only just been started. What is left
+        open then is a group that waits for us, and whoever awaited this is never told.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for part in (self._coordinator, self._fetcher, self._client):
+            if part is not None:
+                await _closed(part)
+        if self._fetcher is not None:
+            await _cancelled(self._fetcher._pending_tasks)
 
     async def commit_points(
         self, points: Mapping[TopicPartition, Point]
@@ -176,3 +193,18 @@ def _told(coordinator: Any, errors: set[type[KafkaError]]) -> None:
         coordinator.request_rejoin()
     elif errors & {UnknownMemberIdError, IllegalGenerationError}:
         coordinator.reset_generation()
+
+
+async def _closed(part: Any) -> None:
+    """Close a part; its errors end nothing but itself."""
+    closing = asyncio.ensure_future(part.close())
+    await asyncio.wait([closing])
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.warning("close", part=type(part).__name__, error=repr(error))
+
+
+async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
