@@ -59,6 +59,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     Records of aborted transactions are left out, and a topic's new partitions are noticed soon.
     """
 
+    _closed: bool | None
+
     def __init__(self, *topics: str, **options: Any) -> None:
         super().__init__(
             *topics,
