@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from agents.items import STATES, batch_of, recalled, routes_of, tombstone, uncovered
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
-from tickertape import flows
+from tickertape import flows, metrics, topics
 from tickertape import headers as h
 from tickertape.decode import Limits
 from tickertape.delivery.copies import carried
@@ -23,6 +25,9 @@ from tickertape.pipeline import Item, Removal, Result, id_of
 from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
+from tickertape.versions import Version
+
+log = structlog.get_logger("tickertape.embed")
 
 
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
@@ -96,19 +101,39 @@ async def overtaken(
     """Return the records of what is shown instead of what was just told: behind an older text,
     `embeddings` must have the newer one once more.
 
-    What came too late is looked at where another worker may have had it before, which told it and
-    ended before it could look.
+    What came too late is looked at where it may have been told before: by us, or by another worker,
+    which ended before it could look.
     """
-    told = [
-        work.item
+    told = {
+        work.item.key: (work, outcome)
         for work, outcome in done
         if isinstance(work.item, Document)
         and (
-            outcome.state is State.DONE or (outcome.state is State.SUPERSEDED and work.record.again)
+            outcome.state is State.DONE
+            or (outcome.state is State.SUPERSEDED and (work.tried or work.record.again))
         )
-    ]
-    shown = await services.pipeline.shown_instead(told)
-    return list((await recalled(services.recall, settings, shown)).values())
+    }
+    ours = {flow.topic(settings) for flow in (flows.TEXT, flows.REQUESTS, flows.DOCUMENTS)}
+    ours |= {topics.rekeyed(topic) for topic in ours}
+    documents = [work.item for work, _ in told.values() if isinstance(work.item, Document)]
+    shown = {
+        key: version
+        for key, version in (await services.pipeline.shown_instead(documents)).items()
+        if version.stamp.topic in ours and not _to_come(*told[key], version)
+    }
+    found = await recalled(services.recall, settings, list(shown.items()))
+    for key, version in shown.items():
+        if (key, version) not in found and told[key][1].state is State.DONE:
+            metrics.not_told_again.inc()
+            log.error("not_told_again", id=key.id, error=f"{version.stamp.place} is not in Kafka")
+    return list(found.values())
+
+
+def _to_come(work: Work[Item], outcome: Done, version: Version) -> bool:
+    """Whether the newer text, behind a record that another worker left, comes by itself and is then
+    told: else a topic that is read from its beginning would have each told once a version."""
+    late = outcome.state is State.SUPERSEDED and not work.tried
+    return late and work.record.precedes(version.stamp)
 
 
 def _embeddings(topic: str, work: Work[Item], result: Result, model: str) -> list[Outgoing]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from tickertape import metrics
+from tickertape import metrics, topics
 from tickertape.decode import key_text
 from tickertape.delivery import copies
 from tickertape.delivery.outcome import State
@@ -61,12 +62,15 @@ async def recalled(
     under the version that it had. What Kafka does not have any more is absent, and so is what
     stands on a topic that is ours no more.
 
+    An edited dead letter stands nowhere but on its flow's internal topic.
+
     Raises:
         OutageError: Kafka does not answer.
     """
     wanted = list(dict.fromkeys(shown))
-    ours = {flow.topic(settings) for flow in FLOWS if flow.rekeyed}
-    stamps = [version.stamp for _, version in wanted if version.stamp.topic in ours]
+    theirs = [flow.topic(settings) for flow in FLOWS if flow.rekeyed]
+    bases = {topic: base for base in theirs for topic in (base, topics.rekeyed(base))}
+    stamps = [version.stamp for _, version in wanted if version.stamp.topic in bases]
     try:
         found = await recall.of(stamps)
     except KafkaError as error:
@@ -75,14 +79,12 @@ async def recalled(
     outputs = {}
     for key, version in wanted:
         stamp = version.stamp
-        line = log.bind(id=key.id, collection=key.collection, place=str(stamp.place))
         if (message := found.get(stamp)) is None:
-            metrics.texts_gone.inc()
-            line.error("text_is_gone")
             continue
-        record = Record.of(message, trusted=False, clock_ms=stamp.ms)
-        outputs[key, version] = copies.rekeyed(record, stamp.topic, key.id)
-        line.info("text_recalled")
+        base = bases[stamp.topic]
+        record = Record.of(message, trusted=stamp.topic != base, clock_ms=stamp.ms)
+        outputs[key, version] = copies.rekeyed(record, base, key.id)
+        _line(key, version).info("text_recalled")
     return outputs
 
 
@@ -91,4 +93,15 @@ async def uncovered(
 ) -> dict[Shown, Outgoing]:
     """Return the records whose texts a delete uncovered (see `recalled`)."""
     made = [result for result in results if isinstance(result, Result)]
-    return await recalled(recall, settings, (each for result in made for each in result.uncovered))
+    wanted = list(dict.fromkeys(each for result in made for each in result.uncovered))
+    found = await recalled(recall, settings, wanted)
+    for key, version in wanted:
+        if (key, version) not in found:
+            metrics.texts_gone.inc()
+            _line(key, version).error("text_is_gone")
+    return found
+
+
+def _line(key: DocumentKey, version: Version) -> Any:
+    """A log line about a text that stands, or stood, in Kafka."""
+    return log.bind(id=key.id, collection=key.collection, place=str(version.stamp.place))

@@ -74,7 +74,9 @@ async def overtaken(
 ) -> list[Outgoing]:
     """Return the results that must stand behind what was just told, as they are of newer versions
     (compare `agents.embed.overtaken`)."""
-    told = [work.item for work, outcome in done if outcome.outputs or work.record.again]
+    told = [
+        work.item for work, outcome in done if outcome.outputs or work.tried or work.record.again
+    ]
     topic = settings.topic_llm_results
     return [_output(topic, each.key, each.result) for each in await summaries.newer(told)]
 

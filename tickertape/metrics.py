@@ -62,7 +62,7 @@ progress_refused = _counter(
 )
 not_told_again = _counter(
     "not_told_again_total",
-    "Results that the broker refused, so that an older one stands behind them on their topic.",
+    "Results behind which an older one stands on their topic: refused, or in Kafka no more.",
 )
 texts_gone = _counter(
     "texts_gone_total", "Texts that are shown, were not kept, and are in Kafka no more."

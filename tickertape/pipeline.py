@@ -217,24 +217,25 @@ class Pipeline:
                 results.append(Result(verdict, stored, hashes[index], again))
         return results
 
-    async def shown_instead(
-        self, documents: Sequence[Document]
-    ) -> list[tuple[DocumentKey, Version]]:
+    async def shown_instead(self, documents: Sequence[Document]) -> dict[DocumentKey, Version]:
         """Return what wrote the texts that are shown, of those documents that show another's.
+
+        The first store answers: what it shows since this very event, though another event wrote it,
+        is no other's (where one more store had still to be written).
 
         Raises what `run` does.
         """
         if not documents:
-            return []
+            return {}
         heads = await self._stores[0].heads([document.key for document in documents])
-        shown = [
-            (document.key, head.content_version)
-            for document in documents
-            if (head := heads.get(document.key)) is not None
-            and not head.deleted
-            and head.content_version.stamp.place != document.version.stamp.place
-        ]
-        return list(dict.fromkeys(shown))
+        found = {}
+        for document in documents:
+            head, place = heads.get(document.key), document.version.stamp.place
+            if head is None or head.deleted:
+                continue
+            if place not in (head.content_version.stamp.place, head.version.stamp.place):
+                found[document.key] = head.content_version
+        return found
 
     def _hash(self, item: Item, document: Document) -> str:
         if isinstance(item, Embedded):

@@ -82,6 +82,11 @@ class Record:
             ms, self.offset, self.partition, self.topic
         )
 
+    def precedes(self, stamp: Stamp) -> bool:
+        """True where what was said then stands behind this record in its very partition."""
+        here = self.topic == stamp.topic and self.partition == stamp.partition
+        return here and self.offset < stamp.offset
+
     @property
     def version(self) -> Version:
         """The record's version unless its payload has a number."""

@@ -410,5 +410,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
 def _end_late(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
     time.sleep(STOP_SECONDS_MAX)
     reason = f"not ended by itself within {STOP_SECONDS_MAX:g} s"
-    log.warning("stopped", reason=reason, waits=waits(loops))
-    os._exit(FORCED_EXIT)
+    try:
+        log.warning("stopped", reason=reason, waits=waits(loops))
+    finally:  # tasks come and go while they are looked at: whatever that raises, this is the end
+        os._exit(FORCED_EXIT)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +22,7 @@ from testkit.system import until
 from tests.fixtures_broker import MakeTopic
 from tests.unit.test_pipeline import Characters
 from tests.unit.test_summarize_order import Repeating
+from tickertape import headers as h
 from tickertape import topics
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
@@ -189,6 +190,7 @@ async def test_a_worker_that_told_an_older_text_may_end_before_it_looks(desk: De
 
     async def send_and_die(records: Sequence[Outgoing]) -> list[Exception | None]:
         found = await sent(records)
+        slow.pause()  # it starts nothing any more
         window.cancel()
         return found
 
@@ -233,3 +235,39 @@ async def test_behind_an_older_summary_the_newer_one_is_told_again(desk: Desk) -
     await settled(slow)
     results = await desk.records(desk.settings.topic_llm_results)
     assert [orjson.loads(m.value)["summary"] for m in results] == ["new", "old", "new"]
+
+
+async def test_behind_an_older_text_an_edited_dead_letters_is_told_again(desk: Desk) -> None:
+    """It stands nowhere but on the internal topic, to which it was replayed."""
+    flow, _ = desk.texts()
+    old = await desk.said("old", 0)
+    topic = topics.rekeyed(desk.settings.topic_text_messages)
+    value = orjson.dumps({"id": "d", "text": "edited"})
+    headers = [(h.ORIGIN, str(old.origin).encode()), (h.REKEYED, b"1"), (h.EDITED, b"1")]
+    assert await desk.publisher.send([Outgoing(topic, b"d", value, headers, 0)]) == [None]
+    assert await desk.retold(flow) == 1
+    await done(flow, replace(old, again=True))
+    assert await desk.retold(flow) == 2
+    assert await desk.told() == ["edited"] * 3
+
+
+async def test_a_recall_that_failed_is_made_up_for(desk: Desk) -> None:
+    (slow, held), (quick, _) = desk.texts(), desk.texts()
+    old, new = await desk.said("old", 0), await desk.said("new", 1)
+    held.open.clear()
+    put(slow, old)
+    await held.reached.wait()
+    await done(quick, new)
+    recall = desk.services.recall
+    away = Recall("localhost:1")
+    desk.services.recall = away  # type: ignore[misc]
+    held.open.set()
+
+    async def waits() -> bool:
+        return slow.reason.startswith("kafka: ")
+
+    await until(waits, "the flow to wait for Kafka")
+    desk.services.recall = recall  # type: ignore[misc]
+    await settled(slow)
+    assert await desk.retold(quick) == 1
+    assert (await desk.told())[-1] == "new"

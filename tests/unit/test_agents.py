@@ -9,14 +9,14 @@ import orjson
 import pytest
 
 from agents import summarize
-from agents.items import recalled
+from agents.items import uncovered
 from agents.write import read_embedding, read_update
 from tests.web_parts import parts
 from tickertape import metrics
 from tickertape.decode import Limits
 from tickertape.documents import DocumentKey
 from tickertape.kafka.recall import Recall
-from tickertape.pipeline import Removal
+from tickertape.pipeline import Removal, Result, Verdict
 from tickertape.record import Record
 from tickertape.settings import Settings
 from tickertape.versions import Stamp, Version
@@ -62,5 +62,6 @@ async def test_a_text_of_a_topic_that_is_ours_no_more_is_not_asked_for(tmp_path:
     settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
     shown = (DocumentKey("texts", "d"), Version((), Stamp(1, 2, 0, "topic-of-old")))
     before = metrics.texts_gone._value.get()
-    assert await recalled(Recall("no-broker:1"), settings, [shown]) == {}
+    result = Result(Verdict.WRITE, uncovered=[shown])
+    assert await uncovered(Recall("no-broker:1"), settings, [result]) == {}
     assert metrics.texts_gone._value.get() == before + 1

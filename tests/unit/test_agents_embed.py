@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,7 @@ import orjson
 import pytest
 
 from agents import embed
+from tests.web_parts import parts
 from tickertape import flows
 from tickertape import headers as h
 from tickertape.delivery.outcome import Done, Failed, State, Work
@@ -20,7 +22,7 @@ from tickertape.errors import OutageError, TickertapeError
 from tickertape.flows import Flow
 from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
-from tickertape.record import Record
+from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
 
@@ -148,3 +150,36 @@ async def test_large_documents_have_a_share_of_their_own() -> None:
     _, large_share = await told(flows.TEXT, [work(flows.TEXT, large)], *results)
     assert isinstance(work(flows.TEXT, large).item, Document)
     assert small_share.share != large_share.share
+
+
+async def test_a_newer_text_that_comes_by_itself_is_not_fetched_for_each_older_one(
+    tmp_path: Path,
+) -> None:
+    """A topic that is read from its beginning: what each version says is superseded."""
+    async with parts(tmp_path) as services:
+        new = placed(0, 9, "New.")
+        await services.pipeline.run([new.item])
+        unreachable = cast(Services, services)  # its recall has no broker
+
+        async def behind(old: Work[Item]) -> list[Outgoing]:
+            done = [(old, Done(state=State.SUPERSEDED))]
+            return await embed.overtaken(done, SETTINGS, unreachable)
+
+        assert await behind(placed(0, 3, "Old.", again=True)) == []
+        assert await behind(placed(1, 3, "Old.")) == [], "nobody can have told it"
+        told = [
+            replace(placed(0, 3, "Old."), tried=True),
+            placed(1, 3, "Old.", again=True),
+            placed(0, 12, "Old.", again=True),
+        ]
+        for old in told:
+            with pytest.raises(OutageError, match="cannot be read"):
+                await behind(old)
+
+
+def placed(partition: int, offset: int, text: str, again: bool = False) -> Work[Item]:
+    """A text of the document, from where it stands; the higher its offset, the newer it is."""
+    value = orjson.dumps({"id": "d1", "text": text, "version": 1 if text == "Old." else 2})
+    topic = SETTINGS.topic_text_messages
+    record = Record(topic, partition, offset, b"d1", value, (), offset, again=again)
+    return Work(record, specs()["text"].decode(record))

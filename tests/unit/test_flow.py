@@ -582,3 +582,78 @@ async def test_what_waits_for_another_flow_can_be_revoked():
     assert harness.flow.records_in_flight == 0
     gate.leave([b"k"])
     assert not harness.windows
+
+
+async def test_each_result_that_the_broker_refuses_to_have_told_again_is_counted():
+    async def overtaken(_done):
+        return [Outgoing("again", b"k", b"1"), Outgoing("again", b"k", b"2")]
+
+    harness = Harness(overtaken=overtaken)
+    harness.refuse["again"] = PermanentError("too large")
+    before = metrics.not_told_again._value.get()
+    harness.put(0, {"id": "k"})
+    await harness.quiet()
+    assert metrics.not_told_again._value.get() == before + 2
+    assert harness.offsets.committable("t", 0) == 1
+
+
+async def test_what_is_told_again_may_be_late_itself_and_is_looked_at_likewise():
+    newest = iter([b"2", b"3", b"3"])
+
+    async def overtaken(_done):
+        return [Outgoing("again", b"k", next(newest))]
+
+    harness = Harness(overtaken=overtaken)
+    harness.put(0, {"id": "k"})
+    await harness.quiet()
+    assert [record.value for record in harness.to("again")] == [b"2", b"3"]
+    assert harness.offsets.committable("t", 0) == 1
+
+
+@pytest.mark.parametrize("kind", [OutageError, TransientError])
+async def test_a_record_that_was_told_and_could_not_be_looked_at_says_so_when_it_is_tried_again(
+    kind,
+):
+    tried = []
+    down = True
+
+    async def overtaken(done):
+        tried.extend(work.tried for work, _ in done)
+        if down:
+            raise kind("cannot be read", dependency="kafka")
+        return []
+
+    harness = Harness(overtaken=overtaken)
+    harness.now = 0.0
+    harness.put(0, {"id": "k"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert harness.flow.reason == "kafka: cannot be read"
+    assert (tried, harness.offsets.committable("t", 0)) == ([False], 0)
+    down = False
+    harness.now = 2.0
+    harness.flow.resume()
+    await harness.quiet()
+    assert (tried, harness.offsets.committable("t", 0)) == ([False, True], 1)
+
+
+async def test_so_does_one_of_which_only_a_part_was_told():
+    seen = []
+
+    def handler(works):
+        seen.extend(work.tried for work in works)
+        return [Done([Outgoing("embeddings", b"k", b"v")]) for _ in works]
+
+    harness = Harness()
+    harness.now = 0.0
+    harness.handler = handler
+    harness.refuse["batch-progress"] = OutageError("no", dependency="kafka:batch-progress")
+    harness.put(0, {"id": "k", "batch_id": "b"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert harness.to("embeddings")
+    harness.refuse.clear()
+    harness.now = 2.0
+    harness.flow.resume()
+    await harness.quiet()
+    assert seen == [False, True]

@@ -290,3 +290,17 @@ def test_the_newest_version_wins_whatever_the_order_redelivery_and_failures(even
                     assert not head.deleted or not head.chunk_count
 
     asyncio.run(run())
+
+
+async def test_what_one_store_showed_already_and_another_had_still_to_write_is_no_others():
+    first, second = Memory(), Memory()
+    async with Kit(first) as kit:
+        await kit.run(document("text", 1))
+        kit.stores.append(second)
+        newer = document("text", 2)
+        assert await kit.verdict(newer) is Verdict.WRITE
+        pipeline = Pipeline(kit.stores, kit.runner, chunk_tokens=99, overlap_tokens=0)
+        assert await pipeline.shown_instead([newer]) == {}
+        other = document("another", 3)
+        await kit.run(other)
+        assert await pipeline.shown_instead([newer]) == {newer.key: other.version}

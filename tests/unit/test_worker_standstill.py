@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
+import pytest
+
+from worker import app
 from worker.standstill import waits
 
 
@@ -25,3 +29,19 @@ async def test_each_task_is_told_from_its_outermost_call_to_what_it_awaits() -> 
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_a_stop_that_hung_ends_though_it_cannot_be_said_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(app, "STOP_SECONDS_MAX", 0.0)
+
+    def fails(_loops: object) -> list[str]:
+        raise RuntimeError("the tasks changed while they were looked at")
+
+    monkeypatch.setattr(app, "waits", fails)
+    with pytest.raises(RuntimeError):
+        app._end_late([])
+    assert codes == [app.FORCED_EXIT]

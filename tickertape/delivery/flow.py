@@ -314,7 +314,7 @@ class Flow(Generic[T]):
         id = self.spec.id_of(item) if route.rekeys else None
         if id is not None and record.key != id.encode("utf-8", "replace"):
             return Decided(entry, Done((copies.rekeyed(record, route.base, id),)), None)
-        return Work(record, item)
+        return Work(record, item, entry.tried)
 
     async def _handle(self, works: Sequence[Work[T]]) -> Sequence[Outcome]:
         """Ask the agent; a window that raises is halved until the bad record stands alone."""

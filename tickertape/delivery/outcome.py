@@ -25,10 +25,12 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[T]):
-    """A record and what it was decoded to."""
+    """A record and what it was decoded to. ``tried``: what followed from it may have been produced
+    by this very worker before, which could not confirm all of it."""
 
     record: Record
     item: T
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,14 @@ from tickertape.delivery.offsets import PartitionOffsets
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.spec import FlowLimits, Publish, Spec
 from tickertape.delivery.status import Counters
-from tickertape.errors import OutageError, PermanentError, TooLarge, classify, drop_traceback
+from tickertape.errors import (
+    OutageError,
+    PermanentError,
+    TooLarge,
+    TransientError,
+    classify,
+    drop_traceback,
+)
 from tickertape.record import Outgoing, Record
 
 PUBLISH_RETRY_SECONDS = 0.5
@@ -34,10 +41,11 @@ log = structlog.get_logger("tickertape.flow")
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """A record in the flow."""
+    """A record in the flow. ``tried``: see `Work`."""
 
     record: Record
     offsets: PartitionOffsets
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class Settlement:
             OutageError: a topic cannot be written to, whatever the record. Some of what follows
                 may have been produced; all of it is again, when the records are.
         """
+        for one in decided:
+            one.entry.tried = True
         followed = [self._follow(each) for each in decided]
         events = {
             index: self._event(each.decided, each.state)
@@ -121,9 +131,23 @@ class Settlement:
         ]
         if self._spec.overtaken is None or not done:
             return
-        for error in (await self._confirm([await self._spec.overtaken(done)])).values():
-            metrics.not_told_again.inc()
-            log.error("not_told_again", flow=self._spec.name, error=str(error)[:500])
+        told: Sequence[Outgoing] = ()
+        # What is told here may be late itself: asked again, until nothing else is to be told.
+        while (behind := await self._overtaken(done)) and behind != told:
+            for error in (await self._confirm([[output] for output in behind])).values():
+                metrics.not_told_again.inc()
+                log.error("not_told_again", flow=self._spec.name, error=str(error)[:500])
+            told = behind
+
+    async def _overtaken(self, done: Sequence[tuple[Work[Any], Done]]) -> Sequence[Outgoing]:
+        assert self._spec.overtaken is not None
+        try:
+            return await self._spec.overtaken(done)
+        except TransientError as error:
+            if error.dependency is None:
+                raise
+            # No attempt may be spent on what is done: it waits until the dependency answers.
+            raise OutageError(str(error), dependency=error.dependency) from error
 
     def _tell_superseded(self, passed: Sequence[_Following]) -> None:
         """What a newer event made of no use is done; but nobody should wonder where it went."""

@@ -40,8 +40,8 @@ class Spec(Generic[T]):
     id_of: Callable[[T], str | None] = lambda _item: None
     passes: Callable[[Record], bool] = lambda _record: False  # not for this flow: over and done
     dependencies: tuple[str, ...] = ()
-    # Asked when all that was done is confirmed: what is to stand behind it, because another worker
-    # stored something newer while ours was on its way.
+    # Asked when all that was done is confirmed, until it says nothing else: what is to stand behind
+    # it, because another worker stored something newer while ours was on its way.
     overtaken: Callable[[Sequence[tuple[Work[T], Done]]], Awaitable[Sequence[Outgoing]]] | None = (
         None
     )
