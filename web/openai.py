@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import orjson
 from aiohttp import web
 
 from tickertape.documents import Vectors
-from tickertape.embed.base import Embedder, Tokens
+from tickertape.embed.base import Embedder
 from tickertape.embed.runner import Runner
 from tickertape.text import comparable
 from web.errors import Problem
@@ -26,6 +27,8 @@ from web.routes import Reply, Route, services_of
 
 TOKENS_MAX = 300_000  # of a request, as OpenAI's
 REQUESTS_MAX = 64
+TEXTS_AT_ONCE = 32  # tokenised: searches take their turns between
+FAR_CHARACTERS = 64  # of a token: text has four
 SHARE = "v1/embeddings"  # its own turn at the model: neither it nor the stream starves
 STARTED = int(time.time())
 
@@ -48,7 +51,7 @@ async def embeddings(request: web.Request) -> web.Response:
             f"{runner.embedder.dimension}.",
         )
     with _requests.enter():
-        sequences = _cut(await _tokens(runner, body.input), body, runner.limit)
+        sequences = await _sequences(runner, body)
         vectors = await runner.embed(sequences, share=SHARE)
     encoded = await asyncio.to_thread(_encoded, vectors, body, sum(map(len, sequences)))
     return web.Response(body=encoded, content_type="application/json")
@@ -95,35 +98,47 @@ def _check_model(name: str, embedder: Embedder) -> None:
         )
 
 
-async def _tokens(runner: Runner, texts: list[str]) -> list[Tokens]:
-    readings = await asyncio.to_thread(lambda: [comparable(text).text for text in texts])
-    return await runner.tokenize(readings)
-
-
-def _cut(tokens: list[Tokens], body: EmbeddingsBody, limit: int) -> list[Any]:
-    """Return the ids of each text, cut where that is asked for.
+async def _sequences(runner: Runner, body: EmbeddingsBody) -> list[Sequence[int]]:
+    """Return the ids of each text, cut where that is asked for; what is too much is refused before
+    all of it is tokenised.
 
     Raises:
         Problem: 400 for a text that is too long, and for too much at once.
     """
-    cut = body.truncate_prompt_tokens
+    cut, limit = body.truncate_prompt_tokens, runner.limit
     longest = limit if cut == -1 else cut
-    ids = [found.ids[:longest] for found in tokens]
-    for place, found in enumerate(ids):
-        if len(found) > limit:
-            raise _refused(
-                "input",
-                f"input[{place}] has {len(found)} tokens, and this model takes {limit}: send it in "
-                "parts, or truncate_prompt_tokens: -1 to have it cut.",
-                code="context_length_exceeded",
-            )
-    total = sum(map(len, ids))
-    if total > TOKENS_MAX:
-        raise _refused(
-            "input",
-            f"input has {total} tokens, and a request takes {TOKENS_MAX}: send less at once.",
-        )
-    return ids
+    found: list[Sequence[int]] = []
+    total = 0
+    for start in range(0, len(body.input), TEXTS_AT_ONCE):
+        for ids in await _tokens(runner, body.input[start : start + TEXTS_AT_ONCE]):
+            kept = ids[:longest]
+            if len(kept) > limit:
+                raise _refused(
+                    "input",
+                    f"input[{len(found)}] has more than the {limit} tokens that this model takes: "
+                    "send it in parts, or truncate_prompt_tokens: -1 to have it cut.",
+                    code="context_length_exceeded",
+                )
+            found.append(kept)
+            total += len(kept)
+        if total > TOKENS_MAX:
+            raise _refused("input", f"input has over {TOKENS_MAX} tokens: send less at once.")
+    return found
+
+
+async def _tokens(runner: Runner, texts: Sequence[str]) -> list[Sequence[int]]:
+    """Return each text's ids. Of a text that is far too long they are those of its beginning."""
+    far = FAR_CHARACTERS * runner.limit
+    begins = await _ids(runner, [text[:far] for text in texts])
+    return [
+        (await _ids(runner, [text]))[0] if len(text) > far and len(ids) <= runner.limit + 1 else ids
+        for text, ids in zip(texts, begins, strict=True)
+    ]
+
+
+async def _ids(runner: Runner, texts: Sequence[str]) -> list[Sequence[int]]:
+    readings = await asyncio.to_thread(lambda: [comparable(text).text for text in texts])
+    return [found.ids for found in await runner.tokenize(readings)]
 
 
 def _encoded(vectors: Vectors, body: EmbeddingsBody, tokens: int) -> bytes:

@@ -119,7 +119,7 @@ async def test_a_long_text_is_refused_or_cut_as_asked(client: Client) -> None:
     status, body = await post(client, input=["short", long])
     assert status == 400
     assert body["error"]["code"] == "context_length_exceeded"
-    assert "input[1] has 513 tokens, and this model takes 512" in body["error"]["message"]
+    assert "input[1] has more than the 512 tokens" in body["error"]["message"]
     for cut, tokens in ((-1, 512), (7, 7)):
         status, body = await post(client, input=long, truncate_prompt_tokens=cut)
         assert (status, body["usage"]["prompt_tokens"]) == (200, tokens)
@@ -150,11 +150,31 @@ async def test_what_is_wrong_is_named(
     assert body["error"]["param"] == param
 
 
+async def test_what_is_far_too_long_is_refused_by_its_beginning(
+    client: Client, services: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenized: list[int] = []
+    tokenize = services.runner.embedder.tokenize
+
+    def counting(texts: Any) -> Any:
+        tokenized.extend(map(len, texts))
+        return tokenize(texts)
+
+    monkeypatch.setattr(services.runner.embedder, "tokenize", counting)
+    long = "word " * 100_000
+    assert (await post(client, input=long))[0] == 400
+    assert sum(tokenized) < len(long) / 10
+    status, body = await post(client, input=long, truncate_prompt_tokens=-1)
+    assert (status, body["usage"]["prompt_tokens"]) == (200, 512)
+    few = "w" * 100_000  # one word to this tokenizer
+    assert (await post(client, input=few))[0] == 200
+
+
 async def test_too_much_at_once_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_page, "TOKENS_MAX", 8)
     status, body = await post(client, input=TEXTS)
     assert (status, body["error"]["param"]) == (400, "input")
-    assert "10 tokens" in body["error"]["message"]
+    assert "over 8 tokens" in body["error"]["message"]
 
 
 async def test_a_worker_with_its_hands_full_says_when_to_come_again(
