@@ -21,7 +21,7 @@ from testkit.broker import Broker, free_port, topic_settings, unique, worker_env
 from tickertape import kafka_admin, topics
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings, env_name
-from tickertape.stores.sqlite import SqliteStore
+from tickertape.stores import open_stores
 
 ROOT = Path(__file__).resolve().parents[1]
 WAIT_SECONDS_MAX = 120.0  # a bound for a test that hangs, never an expectation
@@ -262,8 +262,8 @@ class System:
 
     @contextlib.asynccontextmanager
     async def store(self) -> Any:
-        """Open the store beside the workers."""
-        store = SqliteStore(self.settings)
+        """Open the first store beside the workers."""
+        store = open_stores(self.settings)[0]
         await store.start()
         try:
             yield store

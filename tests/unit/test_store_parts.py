@@ -41,9 +41,9 @@ def test_words_are_those_of_the_index_of_sqlite() -> None:
     assert words.asked("!?") == []
 
 
-def test_a_titles_words_come_first_and_weigh_more() -> None:
-    assert lexemes.told("Acme", "acme rose rose") == "'acm':1A,2 'rose':3,4"
-    assert lexemes.told("", "") == ""
+def test_a_titles_words_count_for_two() -> None:
+    assert lexemes.told("Acme", "acme rose rose") == ("'acm':1,2,3 'rose':4,5", 4)
+    assert lexemes.told("", "") == ("", 0)
 
 
 class Refused(Exception):

@@ -80,6 +80,7 @@ class Connections:
                 self._settings = {
                     "search_path": f'"{self._schema}", "{where}"',
                     "application_name": "tickertape",
+                    "jit": "off",  # takes longer than any query of ours
                     "statement_timeout": limit,
                     "lock_timeout": f"{int(LOCK_SECONDS * 1000)}ms",
                     # of a worker that is stopped in the middle of a window

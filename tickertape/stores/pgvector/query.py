@@ -21,8 +21,13 @@ from tickertape.stores.texts import name, restored
 
 EF_SEARCH_MIN, EF_SEARCH_MAX = 100, 1_000
 EF_PER_HIT = 2
-TITLE_WEIGHT = 2.0  # of a word in the title, beside one in the text
-WEIGHTS = [1 / TITLE_WEIGHT, 0.0, 0.0, 1.0]  # of D, C, B, A
+# BM25, as SQLite's FTS5 has it
+K1, B = 1.2, 0.75
+# `ts_rank` of one word that stands n times, all places weighing 1, is the sum of the first n of
+# 1/1, 1/4, 1/9 .. over what all of them are: so it tells n, by where it falls between two sums.
+COUNTED_MAX = 64
+_SUMS = np.cumsum(1 / np.arange(1, COUNTED_MAX + 1) ** 2) / (np.pi**2 / 6)
+BETWEEN = ((_SUMS + np.array([0.0, *_SUMS[:-1]])) / 2).tolist()
 
 
 async def candidates(db: asyncpg.Connection, query: Query, kind: str) -> dict[int, float]:
@@ -159,33 +164,38 @@ async def _dense(
 async def _keyword(
     db: asyncpg.Connection, query: Query, conditions: _Conditions
 ) -> dict[int, float]:
-    """BM25 in kind: `ts_rank` of each word, which grows less and less with its count and falls with
-    the passage's length, times how rare the word is. `ts_rank` alone does not know that."""
+    """BM25, which `ts_rank` is not: it does not know how rare a word is. Rare, and long, is meant
+    among the passages that hold a word of the query and that it may return."""
     asked = words.asked(query.text)
-    if not asked:
+    # A space is one tenant's: no document is looked up for that.
+    of_tenant = "SELECT array_agg(number) FROM spaces WHERE tenant_key = $1"
+    spaces = await db.fetchval(of_tenant, name(query.tenant))
+    if not asked or not spaces:
         return {}
-    conditions.of_tenant(query.tenant)
-    listed, weights = conditions.bind(asked), conditions.bind(WEIGHTS)
-    limit = conditions.bind(query.limit)
+    listed, between = conditions.bind(asked), conditions.bind(BETWEEN)
+    limit, among = conditions.bind(query.limit), conditions.bind(spaces)
     rows = await db.fetch(
         f"""
         WITH asked AS (SELECT word::tsquery AS word FROM unnest({listed}::text[]) AS u (word)),
         found AS (
-            SELECT a.word, c.number, ts_rank({weights}::float4[], c.words, a.word, 1) AS rank
+            SELECT a.word, c.number, c.length, width_bucket(
+                ts_rank('{{1, 1, 1, 1}}', c.words, a.word)::float8, {between}::float8[]) AS count
             FROM asked a JOIN chunks c ON c.words @@ a.word{conditions.joined}
-            WHERE true{conditions}
+            WHERE c.space = ANY({among}::int[]){conditions}
         ),
         often AS (SELECT word, count(*)::float8 AS n FROM found GROUP BY word),
         total AS (
             SELECT greatest((SELECT max(n) FROM often),
-                (SELECT reltuples FROM pg_class WHERE oid = 'chunks'::regclass)) AS n
+                (SELECT reltuples FROM pg_class WHERE oid = 'chunks'::regclass)) AS n,
+                (SELECT greatest(avg(length), 1)::float8 FROM found) AS length
         ),
         rare AS (
             SELECT o.word, ln(1 + (t.n - o.n + 0.5) / (o.n + 0.5)) AS weight
             FROM often o, total t
         )
-        SELECT f.number, sum(f.rank * r.weight) AS score
-        FROM found f JOIN rare r USING (word)
+        SELECT f.number, sum(r.weight * f.count * '{K1 + 1}'::float8
+            / (f.count + '{K1}'::float8 * ({1 - B} + {B} * (f.length / t.length)))) AS score
+        FROM found f JOIN rare r USING (word), total t
         GROUP BY f.number ORDER BY score DESC, f.number LIMIT {limit}
         """,
         *conditions.values,

@@ -68,6 +68,7 @@ CREATE INDEX deletes_expiry ON deletes (updated_at);
 CREATE TABLE spaces (
     number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key uuid NOT NULL UNIQUE, -- tenant, model
+    tenant_key uuid NOT NULL,
     model text NOT NULL,
     dimension int NOT NULL
 );
@@ -83,6 +84,7 @@ CREATE TABLE chunks (
     norm float8 NOT NULL,
     vector {vector} NOT NULL,
     words tsvector NOT NULL,
+    length int NOT NULL,      -- how many words, as often as they come
     text text NOT NULL,
     UNIQUE (document, ordinal)
 );

@@ -12,16 +12,15 @@ POSITIONS_MAX = 255  # of a word, which the server keeps
 POSITION_MAX = 16_383
 
 
-def told(title: str, text: str) -> str:
-    """Return a passage with its document's title as the text of a tsvector. The title's words have
-    the weight A."""
+def told(title: str, text: str) -> tuple[str, int]:
+    """Return a passage with its document's title as the text of a tsvector, and how many words both
+    have. A word in the title counts for two."""
+    of_title, of_text = words.stems(title), words.stems(text)
     places: dict[str, list[str]] = {}
-    weighed = [(word, "A") for word in words.stems(title)]
-    weighed += [(word, "") for word in words.stems(text)]
-    for place, (word, weight) in enumerate(weighed, 1):
+    for place, word in enumerate([*of_title, *of_title, *of_text], 1):
         at = places.setdefault(word, [])
         if len(at) < POSITIONS_MAX:
-            at.append(f"{min(place, POSITION_MAX)}{weight}")
+            at.append(str(min(place, POSITION_MAX)))
     lexemes: list[str] = []
     size = 0
     for word, at in places.items():
@@ -29,7 +28,7 @@ def told(title: str, text: str) -> str:
         size += len(word.encode()) + 2 * len(at) + 8
         if size > BYTES_MAX:
             break
-    return " ".join(lexemes)
+    return " ".join(lexemes), len(of_title) + len(of_text)
 
 
 def asked(text: str) -> list[str]:

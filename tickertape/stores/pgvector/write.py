@@ -282,11 +282,11 @@ async def _insert_chunks(db: asyncpg.Connection, changes: Changes, kind: str, al
         columns = await asyncio.to_thread(_chunk_columns, chunks, CODECS[kind])
         await db.execute(
             "INSERT INTO chunks"
-            ' (space, document, ordinal, uuid, start, "end", norm, vector, words, text)'
+            ' (space, document, ordinal, uuid, start, "end", norm, vector, words, length, text)'
             ' SELECT $1::int, document, ordinal, uuid, start, "end", norm, vector, words::tsvector,'
-            " text FROM unnest($2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::int[],"
-            f" $7::float8[], $8::{kind}[], $9::text[], $10::text[])"
-            ' AS g (document, ordinal, uuid, start, "end", norm, vector, words, text)',
+            " length, text FROM unnest($2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::int[],"
+            f" $7::float8[], $8::{kind}[], $9::text[], $10::int[], $11::text[])"
+            ' AS g (document, ordinal, uuid, start, "end", norm, vector, words, length, text)',
             *(number, *columns),
         )
 
@@ -299,9 +299,9 @@ def _chunk_columns(
     rows = []
     for (named, ordinal, prepared, place), norm, unit in zip(chunks, norms, units, strict=True):
         chunk = prepared.put.chunks[place]
-        told = words.told(prepared.title, prepared.words[place])
+        told, length = words.told(prepared.title, prepared.words[place])
         where = (named, ordinal, chunk.id, chunk.start, chunk.end)
-        rows.append((*where, float(norm), codec(unit), told, plain(chunk.text)))
+        rows.append((*where, float(norm), codec(unit), told, length, plain(chunk.text)))
     return _columns(rows)
 
 
@@ -325,9 +325,9 @@ async def _space(db: asyncpg.Connection, wanted: Space, alone: bool) -> int:
         row = await db.fetchrow(share, key)
         if row is None:
             await db.execute(
-                "INSERT INTO spaces (key, model, dimension) VALUES ($1, $2, $3)"
+                "INSERT INTO spaces (key, tenant_key, model, dimension) VALUES ($1, $2, $3, $4)"
                 " ON CONFLICT DO NOTHING",
-                *(key, plain(model), dimension),
+                *(key, name(tenant), plain(model), dimension),
             )
             continue
         if row["dimension"] == dimension:
