@@ -7,10 +7,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -25,6 +25,8 @@ from tickertape import kafka_admin
 from tickertape.kafka.cluster import TopicState
 from tickertape.kafka.consumer import Consumer
 from worker.app import FORCED_EXIT
+
+T = TypeVar("T")
 
 PARTITIONS = 4
 TOKENS_MAX = 48
@@ -86,7 +88,11 @@ class Site(System):
         """Give the topic one more partition."""
         async with self._admin() as admin:
             count = (await self._states(topic))[topic].partitions
-            await admin.create_partitions({topic: NewPartitions(count + 1)})
+
+            async def create() -> None:
+                await admin.create_partitions({topic: NewPartitions(count + 1)})
+
+            await _answered(create)
 
     async def remake(self, topic: str) -> None:
         """Delete the topic and make it anew."""
@@ -103,12 +109,15 @@ class Site(System):
                 await asyncio.sleep(0.2)
 
     async def _states(self, topic: str) -> dict[str, TopicState]:
-        consumer = Consumer(bootstrap_servers=self.broker.bootstrap)
-        await consumer.start()
-        try:
-            return await consumer.topic_states([topic])
-        finally:
-            await consumer.stop()
+        async def ask() -> dict[str, TopicState]:
+            consumer = Consumer(bootstrap_servers=self.broker.bootstrap)
+            try:
+                await consumer.start()
+                return await consumer.topic_states([topic])
+            finally:
+                await consumer.stop()
+
+        return await _answered(ask)
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -263,3 +272,12 @@ class Double:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until a broker answers: another fault may have ended it, and it is started again."""
+    async with asyncio.timeout(READY_SECONDS_MAX):
+        while True:
+            with contextlib.suppress(KafkaError):
+                return await ask()
+            await asyncio.sleep(0.5)
