@@ -32,10 +32,10 @@ _TITLES = _words(
 # those that do not before a number ("No. 5", "Fig. 2", "Jan. 31"),
 _NUMBERED = _words(
     "no nos rs fig figs eq vol art sec ch p pp para jan feb mar apr jun jul aug sep sept oct nov"
-    " dec"
+    " dec vj"
 )
 # and those that do only before a word that begins sentences ("Apple Inc. The company").
-_NAMES = _words("inc corp ltd co cos plc llc bros intl dept div assn etc jr sr ph.d")
+_NAMES = _words("inc corp ltd co cos plc llc bros intl dept div assn etc jr sr ph.d mio mrd tsd")
 _STARTERS = _words(
     "a after all although an and as at because before both but by during each excluding finally "
     "first for from gross he her his how however i if in including it its last looking management "
@@ -57,6 +57,11 @@ _STOP = re.compile(
     rf"|{BREAK.pattern}"
 )
 _NEXT_WORD = re.compile(rf"\s*[{_OPENING}]*([^\W_]*)")
+# A German ordinal's noun: "im 3. Quartal", "am 5. Mai"; months of an English name with their year.
+_COUNTED = re.compile(
+    "\\s(?:Quartal|Halbjahr|Januar|Februar|M\u00e4rz|Mai|Juni|Juli|Oktober|Dezember"
+    "|(?:April|August|September|November)\\s\\d{4})\\b"
+)
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])*")  # "J", "U.S", "p.m"
 _WORD_CHARS = 24  # how far back an abbreviation is looked for
 
@@ -205,6 +210,8 @@ def _stop_ends(text: str, start: int, match: re.Match[str]) -> bool:
     at = match.start()
     head = text[max(start, at - _WORD_CHARS) : at].split()
     before = head[-1].lstrip(_OPENING + "$") if head else ""
+    if before.isdigit() and len(before) < 3 and _COUNTED.match(text, match.end()):
+        return False
     return _word_ends(before, word, opening=len(head) == 1)
 
 

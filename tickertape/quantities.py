@@ -69,7 +69,7 @@ _LETTER = "[^\\W\\d_]"
 # The look-aheads keep what cannot be from being tried word by word.
 _SCALE = (
     rf"(?:(?:{_SPACE}|-(?=[a-zA-Z]{{4}}))?(?={_LETTER})(?:(?P<multiple>{_any(MULTIPLES)}){_SPACE})?"
-    rf"(?P<scale>{_any(SCALES.keys() - {'p'})}|(?<=\d)[pP])(?![^\W_]))?"
+    rf"(?P<scale>{_any(SCALES.keys() - {'p', 'c'})}|(?<=\d)[pPc])(?![^\W_]))?"
 )
 _NAME = (
     rf"(?:(?P<name>{_any(NAMES)})|(?P<prefix>{_any(PREFIXES)})?(?P<after>{_any([*CODES, 'kr'])}))"
@@ -106,14 +106,14 @@ _DIGITS = "|".join(
 )
 # Where none of these stands no number begins: most places are passed over at once.
 _BEGINS = (
-    "(?=\\d|\\.\\d|[-\u2212$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(]"
-    r"\D{0,14}\d|\b[^\W\d_]{1,4}\$?\.?\s?[-\u2212(]{0,2}\s?\.?\d"
+    "(?=\\d|\\.\\d|[-\u2212\u2013$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20aa\u20ab\u0e3f\u20a6\u20b1(]"
+    r"\D{0,14}\d|\b[^\W\d_]{1,4}\$?\.?\s?[-\u2212\u2013(]{0,2}\s?\.?\d"
     rf"|\b[^\W\d_]{{3}}\s(?:{_any(AHEAD)})\s)"
 )
 _NUMBER = re.compile(
-    rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212](?=[^\s\d]{{0,4}}[\d.]))?"
+    rf"{_BEGINS}(?P<minus>(?<![\w)%.,])[-\u2212\u2013](?=[^\s\d]{{0,4}}[\d.]))?"
     rf"(?P<currency>(?=[^\d.(]){_BEFORE})?"
-    rf"(?P<minus2>(?<=[^\w)%])[-\u2212](?=\d))?(?P<open>\({_SPACE}?)?"
+    rf"(?P<minus2>(?<=[^\w)%])[-\u2212\u2013](?=\d))?(?P<open>\({_SPACE}?)?"
     rf"(?P<digits>{_DIGITS})"
     rf"(?P<inside>{_SPACE}?%)?(?P<close>{_SPACE}?\))?{_SCALE}{_UNIT}",
 )
@@ -124,7 +124,12 @@ _CONTINENTAL = re.compile(
 )
 _SPACED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:[{_THIN}]\d{{3}}){{1,3}}(?![\d.,]\d|\d)")
 _GROUP = re.compile(r"\d{1,3}")
-_RANGE = re.compile(r"\d%?(?:\s(?:million|billion|percent))?\s\Z")
+_RANGE = re.compile(r"\d%?(?:mn?|bn?|k|p|\s(?:million|billion|percent))?\s\Z")
+# Behind one of these a number in brackets is no aside: "EPS was ($0.45)", "a loss of (4.8%)"
+_STATED = re.compile(
+    r"\b(?:was|were|is|are|be|of|at|to|from|with|totall?ed|reached|reported)[\s\u00a0]\Z",
+    re.IGNORECASE,
+)
 _WORD = re.compile(rf"\b(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)})\b{_SCALE}{_UNIT}")
 
 
@@ -132,12 +137,12 @@ _WORD = re.compile(rf"\b(?:(?P<tens>{_any(_TENS)})[\s-])?(?P<word>{_any(_WORDS)}
 class Number:
     """A number as written: ``mantissa`` times ``scale``; ``step`` is its last digit's worth.
 
-    ``sign``: -1 where it is written as negative ("-5", "$(1.07)", "(8.3)%", "(5) million"), 0 where
-    that may be meant ("(4.8%)", "($6)", "$5 -$6"), else 1. ``unit``: "%", a currency's code, "$",
-    "kr" or yen's sign where that is all that is said; None where nothing is. ``figure`` is False
-    for what is no claim by itself: a word in prose ("one of the"), a digit in a name (Q1, FY21). It
-    stands at ``start`` to ``end``. ``also``: other readings, each of numbers that stand there
-    together ("1.234" is 1,234 in some countries, "SEK 45 123" may be two numbers).
+    ``sign``: -1 where it is written as negative ("-5", "$(1.07)", "(8.3)%", "(5) million", "was
+    ($0.45)"), 0 where that may be meant ("(4.8%)", "($6)", "$5 -$6"), else 1. ``unit``: "%", a
+    currency's code, "$", "kr" or yen's sign where that is all that is said; None where nothing is.
+    ``figure`` is False for what is no claim by itself: a word in prose ("one of the"), a digit in a
+    name (Q1, FY21). It stands at ``start`` to ``end``. ``also``: other readings, each of numbers
+    that stand there together ("1.234" is 1,234 in some countries, "SEK 45 123" may be two numbers).
     """
 
     text: str
@@ -211,6 +216,9 @@ def _written(match: re.Match[str], continental: bool) -> Number:
     elif match["close"] and (match["open"] or outside):
         # "$(1.07)", "($5) million" and "(8.3)%" are losses; "(4.8%)" and "($6)" may be asides.
         certain = (match["currency"] and match["open"]) or match["scale"]
+        if match["currency"] or match["inside"] or decimals:
+            place = match.start() - outside
+            certain = certain or _STATED.search(text, max(0, place - 12), place)
         sign = -1 if certain or (match["percent"] and not match["inside"]) else 0
     start, end = match.span()
     if match["open"] and not match["close"] and not match["currency"]:

@@ -64,7 +64,7 @@ _DIRECTION = _pair(
         |contract(?:ed|ion)|cuts?|cutting|slash(?:ed|es|ing)?|trimm?(?:ed|s|ing)?
         |slump(?:ed|s)?|plung(?:ed|es?)|plummet(?:ed|s)?|tumbl(?:ed|es?)|sank|sinks?|sunk
         |dipp?(?:ed|s)?|halv(?:ed|es|ing)|weaken(?:ed|s)?|retreat(?:ed|s)?|collaps(?:ed|es?)
-        |downgrad(?:ed|es?)""",
+        |downgrad(?:ed|es?)|eased|eases|softened|softens""",
     plus=r"""(?<!made\s)(?<!make\s)(?<!-)up(?!\sto\b|-)|rose|risen|rises?|increas(?:e|es|ed|ing)
         |grew|grows?|grown|growth|higher(?!\s(?!than|by|at|year|to\b)[a-z])|climb(?:s|ed)?
         |jump(?:s|ed)?|expand(?:s|ed)?|expansion|advanc(?:ed|es?)|surg(?:ed|es?)
@@ -74,8 +74,15 @@ _DIRECTION = _pair(
 )
 # Of a percentage, these are a fall and a rise too.
 _MOVE = _pair(
-    minus=r"lost|loses?|losing|loss|shed|sheds|gave\sup",
-    plus=r"gain(?:s|ed|ing)?|added|adds|put\son",
+    minus=r"lost|loses?|losing|loss|shed|sheds|gave\sup|narrow(?:ed|s|ing)?",
+    plus=r"gain(?:s|ed|ing)?|added|adds|put\son|widen(?:ed|s|ing)?",
+)
+# What is spent is written in brackets by custom: that says no more than the word.
+_SPENT = re.compile(
+    r"\b(?:expens(?:e|es)|costs?|capex|capital\sexpenditures?|charges?|tax(?:es)?|interest"
+    r"|depreciation|amorti[sz]ation|impairments?|write-?downs?|purchases?|payments?|dividends?"
+    r"|repurchases?)\b",
+    re.IGNORECASE,
 )
 _EXPECTED = _pair(
     minus=r"miss(?:es|ed|ing)?|below|short\sof|underperform(?:s|ed)?",
@@ -127,6 +134,9 @@ def told(number: Number, text: str) -> Told:
     behind = (after[: stop.start()] if stop else after).split()
     after, named = (" ".join(behind[:count]) for count in (WORDS_AFTER, WORDS_NAMED))
     percent = number.unit == PERCENT
+    if sign < 0 and "(" in number.text and _SPENT.search(clause):
+        told_otherwise = (_LEVEL, _EITHER, _DIRECTION)
+        sign = sign if any(pattern.search(clause) for pattern in told_otherwise) else 0
     level = _said(_LEVEL, clause, after)
     if level > 0 and _LEVEL.match(named):
         level = _sign([*_LEVEL.finditer(named)][-1])

@@ -54,6 +54,7 @@ SCALES = {
     "cent": 1e-2,
     "pence": 1e-2,
     "p": 1e-2,
+    "c": 1e-2,
 }
 PERCENT = "%"
 PERCENT_WORDS = (
@@ -80,6 +81,7 @@ CONTINENTAL = frozenset(
 SIGNS = {
     "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "HK$": "HKD", "NT$": "TWD",
     "S$": "SGD", "NZ$": "NZD", "R$": "BRL", "MX$": "MXN", "Rs.": "INR", "Rs": "INR", "RMB": "CNY",
+    "RM": "MYR", "Rp": "IDR", "Rp.": "IDR", "R": "ZAR",
     "kr": "kr", "Fr.": "CHF", "z\u0142": "PLN", "$": "$", "\u20ac": "EUR", "\u00a3": "GBP",
     "\u00a5": "\u00a5", "\u20b9": "INR", "\u20a9": "KRW", "\u20bd": "RUB", "\u20ba": "TRY",
     "\u20aa": "ILS", "\u20ab": "VND", "\u0e3f": "THB", "\u20a6": "NGN", "\u20b1": "PHP",

@@ -56,7 +56,8 @@ def invalid(errors: list[tuple[str, str]]) -> Problem:
     """Return a 422 that names each wrong field and what was expected of it."""
     shown = errors[:ERRORS_SHOWN]
     listed = [{"field": field, "message": message} for field, message in shown]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    others = ", ".join(dict.fromkeys(field for field, _ in shown[1:]))
+    more = f" (and {others})" if others else ""
     return Problem(422, f"{errors[0][0]}: {errors[0][1]}{more}", errors=listed)
 
 

@@ -33,18 +33,24 @@ async def read_bytes(request: web.Request) -> bytes:
     """Return the body, unpacked, within TICKERTAPE_WEB_BODY_BYTES_MAX.
 
     Raises:
-        Problem: 413, as soon as the limit is passed.
+        Problem: 413, as soon as the limit is passed; 400 where it cannot be unpacked.
     """
     limit = services_of(request).settings.web_body_bytes_max
     parts: list[bytes] = []
     size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise Problem(
-                413, f"The body is over {limit} bytes (TICKERTAPE_WEB_BODY_BYTES_MAX): send less."
-            )
-        parts.append(part)
+    try:
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > limit:
+                raise Problem(
+                    413,
+                    f"The body is over {limit} bytes (TICKERTAPE_WEB_BODY_BYTES_MAX): send less.",
+                )
+            parts.append(part)
+    except web.RequestPayloadError:
+        packed = request.headers.get("Content-Encoding", "")[:40]
+        said = f"Content-Encoding: the body is not {packed}" if packed else "The body is cut short"
+        raise Problem(400, f"{said}.") from None
     return b"".join(parts)
 
 
@@ -152,6 +158,8 @@ def field_errors(
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = f"unknown; expected {', '.join(known)}" if known else "unknown"
+        elif item["type"] in {"model_type", "model_attributes_type", "dataclass_type"}:
+            message = "expected an object"
         found.append((_path(at, item["loc"]), message[:1].lower() + message[1:]))
     return found
 

@@ -60,6 +60,13 @@ class _Protocol(RequestHandler):
         response.force_close()
         return response
 
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """A body that could not be read was answered; aiohttp stumbles over its rest once more."""
+        if isinstance(kwargs.get("exc_info"), web.RequestPayloadError):
+            log.debug("unreadable body: %s", kwargs["exc_info"])
+        else:
+            super().log_exception(*args, **kwargs)
+
 
 def refusal(error: BaseException | None, message: str | None) -> Problem:
     """Return the problem that an unreadable request is."""

@@ -220,3 +220,15 @@ def test_a_text_that_fits_needs_no_offsets() -> None:
     assert chunk(" two words ", Tokens([7, 8], offsets), 2) == [Chunk(1, 10, [7, 8])]
     with pytest.raises(AssertionError, match="asked for"):
         chunk(" two words ", Tokens([7, 8], offsets), 1)
+
+
+def test_german_figures_and_ordinals_end_no_sentence() -> None:
+    parts = [
+        "Im 3. Quartal stieg der Umsatz auf 1.234,5 Mio. Euro.",
+        "Am 5. Mai waren es 1,3 Mrd. EUR.",
+        "M\u00fcnchen, 3. November 2026: 1,2 (Vj. 1,1) Mrd. Euro.",
+        "It has 45. November was good.",
+    ]
+    text = " ".join(parts)
+    found = [text[start:end] for start, end in sentences(text)]
+    assert found == [*parts[:3], "It has 45.", "November was good."]

@@ -305,6 +305,24 @@ async def test_rows_covers_and_cautions_are_not_told(runner: Runner) -> None:
     assert await summary_of(runner, text, 2) == f"{CALL[3]} {CALL[5]}"
 
 
+async def test_the_highlights_of_a_release_are_told(runner: Runner) -> None:
+    text = "\n".join(
+        [
+            "Q3 HIGHLIGHTS",
+            "\u2022 Revenue of $312 million, down 11%",
+            "\u2022 Net loss of $(8.1) million, or $(0.22) per share",
+            "\u2022 Store formats",
+            "",
+            '"We are disappointed," said Ann Lee. "We will do better."',
+            "The board meets in May.",
+        ]
+    )
+    assert (await summary_of(runner, text, 2)).split("\n") == [
+        "Revenue of $312 million, down 11%",
+        "Net loss of $(8.1) million, or $(0.22) per share",
+    ]
+
+
 async def test_what_has_no_end_does_not_run_into_the_next(runner: Runner) -> None:
     rows = [
         "- Revenue was $5 million in the quarter",

@@ -400,6 +400,57 @@ def test_a_wrong_figure_is_marked_however_it_is_written(source: str, summary: st
     assert unsupported(summary, [source]) != ()
 
 
+@pytest.mark.parametrize(
+    ("source", "true", "false"),
+    [
+        # A bracket behind "was" is no aside
+        ("Diluted EPS was ($0.45).", "Loss per share was $0.45.", "Diluted EPS was $0.45."),
+        ("EPS of (0.45).", "EPS of -0.45.", "EPS of 0.45."),
+        ("A result of EUR \u201312 million.", "A loss of EUR 12m.", "A profit of EUR 12 million."),
+        ("The margin narrowed by 120 bps.", "It narrowed 1.2 points.", "It widened by 1.2 points."),
+        ("Sales eased 5%.", "Sales fell 5%.", "Sales rose 5%."),
+        ("Sales softened by 5%.", "Sales were down 5%.", "Sales were up 5%."),
+        ("Headline EPS of 45c.", "EPS of 45 cents.", "EPS of 54c."),
+        ("Revenue was R3.2bn.", "Revenue was ZAR 3.2 billion.", "Revenue was R3.9bn."),
+        ("Revenue was RM312 million.", "MYR 312m of revenue.", "Revenue was USD 312 million."),
+        ("Revenue was Rp 3.2 trillion.", "IDR 3.2 trillion.", "Revenue was Rp 3.2 billion."),
+    ],
+)  # fmt: skip
+def test_signs_and_currencies_as_releases_of_other_countries_write_them(
+    source: str, true: str, false: str
+) -> None:
+    assert unsupported(true, [source]) == ()
+    assert unsupported(false, [source]) != ()
+
+
+@pytest.mark.parametrize(
+    ("source", "true"),
+    [
+        ("Total expenses were $(3.2) million.", "Expenses were $3.2 million."),
+        ("Capex of $(3.2) million", "Capital expenditure was $3.2 million."),
+        ("Interest expense was (3.2) million.", "Interest expense was $3.2 million."),
+        ("Income tax (benefit) was ($5) million.", "The tax benefit was $5 million."),
+    ],
+)
+def test_what_is_spent_is_in_brackets_by_custom(source: str, true: str) -> None:
+    assert unsupported(true, [source]) == ()
+    for loss in ("Profit before tax was", "EBITDA after charges was", "The pre-tax margin was"):
+        assert unsupported(f"{loss} $5 million.", [f"{loss} $(5) million."]) != ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Revenue of $10m \u2013$12m is expected.",
+        "It has 45 \u201350 stores and pages 3\u20135.",
+        "Revenue rose ($6) and the rest (4.8%) fell, said section 5c.",
+    ],
+)
+def test_a_range_and_an_aside_are_no_losses(text: str) -> None:
+    bare = text.replace("\u2013", "to ").replace("(", "").replace(")", "")
+    assert unsupported(bare, [text]) == ()
+
+
 @pytest.mark.parametrize("end", ["\n", "\n\n", "\r\n\r\n"])
 def test_a_wrapped_source_says_what_it_says(end: str) -> None:
     text = (

@@ -86,6 +86,17 @@ def test_thinking_alone_says_what_to_do(field: str, text: str | None) -> None:
     assert "4.2" not in str(caught.value)  # what it thought is no answer, in a letter neither
 
 
+@pytest.mark.parametrize("text", ["\u200b\u200b", "\ufeff \u00ad", "<|eot_id|>"])
+def test_an_answer_of_which_nothing_is_seen_is_none(text: str) -> None:
+    with pytest.raises(TransientError, match="empty answer"):
+        read(body(text))
+
+
+def test_a_refusal_of_the_model_is_no_answer_and_says_so() -> None:
+    with pytest.raises(Rejected, match="refuses to answer: I cannot help with that"):
+        read(body(None, refusal="I cannot\nhelp with that."))
+
+
 def test_thinking_that_was_cut() -> None:
     with pytest.raises(NoAnswer, match="cut while it thought") as caught:
         read(body("<think>\nOkay, so I need to", "length"))

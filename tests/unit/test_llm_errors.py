@@ -17,6 +17,7 @@ from tickertape.errors import (
     SettingsError,
     TickertapeError,
     Timeout,
+    TransientError,
     classify,
 )
 from tickertape.llm.errors import (
@@ -77,7 +78,47 @@ def test_an_unknown_model_is_no_reason_to_bury_documents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(302, OutageError), (408, Timeout), (413, PromptTooLong), (418, Rejected)]
+    ("refusal", "hint"),
+    [
+        (Refusal("API key not valid. Please pass a valid API key."), "LLM_API_KEY"),
+        (Refusal("mistral/x is not a valid model ID"), "MODEL_NAME"),
+        (Refusal("The model `x` does not exist"), "MODEL_NAME"),
+        (Refusal("Invalid model: x", kind="invalid_model"), "MODEL_NAME"),
+        (
+            Refusal(
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
+                "max_tokens",
+                "unsupported_parameter",
+            ),
+            "MODEL_NAME",
+        ),
+        (Refusal("'temperature' does not support 0", "temperature", "unsupported_value"), "MODEL"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422])
+def test_settings_that_a_server_refuses_with_400_hold_the_flow_and_bury_nothing(
+    refusal: Refusal, hint: str, status: int
+) -> None:
+    error = answer_error(status, refusal, {}, "x")
+    assert isinstance(error, OutageError)
+    assert hint in str(error)
+
+
+def test_a_400_about_the_document_is_the_documents() -> None:
+    said = "messages[0].content: the model said that key figures are not valid"
+    assert type(answer_error(400, Refusal(said), {}, "x")) is Rejected
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (302, OutageError),
+        (408, Timeout),
+        (413, PromptTooLong),
+        (418, Rejected),
+        (424, TransientError),
+    ],
 )
 def test_other_statuses(status: int, kind: type[TickertapeError]) -> None:
     assert type(answer_error(status, Refusal(""), {}, "tiny")) is kind

@@ -65,6 +65,7 @@ def test_too_long_by_its_code(code: str, field: str) -> None:
         "Number of input tokens (9000) is greater than what the engine takes (8192)",
         "conversation history overflows: sequence length 9000, at most 8192",
         "Too many tokens: 9000 in the messages",
+        "Please reduce the length of the prompt",
     ],
 )
 def test_too_long_in_words_that_no_row_has(text: str) -> None:
@@ -185,6 +186,9 @@ def test_thinking_of_each_family(row: thinking.Thinking) -> None:
         f"analysisWe need a summary. {THOUGHT}assistantfinal{ANSWER}",
         f"<summary>{ANSWER}</summary>",
         f"{ANSWER}</s>",
+        f"<s> {ANSWER}</s>",
+        f"{ANSWER}<|im_end|>\n<|im_start|>user\nThanks! And of 2027?",
+        f"<|eot_id|>{ANSWER}<|eot_id|><|start_header_id|>user<|end_header_id|>Thanks!",
     ],
 )
 def test_thinking_as_it_comes(text: str) -> None:

@@ -76,6 +76,23 @@ async def test_what_a_documents_own_fields_are_stays_metadata(
     assert orjson.loads(sent.value or b"")["mood"] == "calm"
 
 
+async def test_each_wrong_field_is_named_to_openais_clients_too(client: Client) -> None:
+    answer = await client.post("/v1/embeddings", json={"inputs": "x"})
+    assert answer.status == 422
+    message = (await answer.json())["error"]["message"]
+    assert message == "model: field required (and input, inputs)"
+
+
+@pytest.mark.parametrize("path", ["/search", "/v1/embeddings"])
+async def test_a_body_that_is_no_object_is_told_so_without_a_name_of_ours(
+    client: Client, path: str
+) -> None:
+    answer = await client.post(path, json=[1])
+    assert answer.status == 422
+    assert "body: expected an object" in await answer.text()
+    assert "instance of" not in await answer.text()
+
+
 async def test_an_unknown_parameter_of_a_search_is_told_how_to_filter(client: Client) -> None:
     answer = await client.get("/search", params={"q": "outlook", "ticker": "ACME"})
     assert await named(answer) == ["ticker"]
@@ -202,6 +219,21 @@ async def test_what_is_no_request_is_a_problem_and_no_traceback(
     assert headers["content-type"].startswith("application/problem+json")
     assert headers["x-content-type-options"] == "nosniff"
     assert body["status"] == status
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_packed_as_it_says_is_a_problem_and_no_traceback(
+    port: int, services: Parts, encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for path in ("/documents", "/search", "/v1/embeddings"):
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        body = f"Content-Encoding: {encoding}\r\nContent-Length: 13\r\n\r\n" + '{"text":"hi"}'
+        status, _, answer = await raw(port, (head + body).encode())
+        assert status == 400
+        assert encoding in str(answer)
+    assert services.publisher.sent == []
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
 
 

@@ -17,6 +17,7 @@ from tickertape.llm.servers.finish import FINISH, Finish
 from tickertape.llm.servers.thinking import THINKING_FIELDS, THINKING_PARTS
 from tickertape.llm.thinking import without_thinking
 from tickertape.llm.tokens import estimate
+from tickertape.text import blank
 
 ONLY_THINKING = (
     "turn its thinking off at the server (its chat template's enable_thinking, its reasoning "
@@ -29,7 +30,7 @@ def read(content: Mapping[str, Any], max_tokens: int) -> Completion:
 
     Raises:
         NoAnswer: it has thinking alone.
-        Rejected: the server's content filter has stopped it.
+        Rejected: the server's content filter has stopped it, or the model refuses.
         TransientError: it is half an answer, an empty one, or none.
     """
     try:
@@ -52,7 +53,9 @@ def read(content: Mapping[str, Any], max_tokens: int) -> Completion:
             prompt_tokens=counts[0],
             completion_tokens=counts[1],
         )
-    if not answer:
+    if blank(answer):
+        if isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+            raise Rejected(f"llm: the model refuses to answer: {' '.join(refusal.split())[:300]}")
         raise _failed(f"an empty answer ({reason})")
     return Completion(answer, finish is Finish.CUT, *counts)
 

@@ -20,7 +20,7 @@ import orjson
 
 from tickertape.errors import OutageError, Rejected, TickertapeError, Timeout, TransientError
 from tickertape.llm.base import DEPENDENCY
-from tickertape.llm.servers.errors import STATUS_OF
+from tickertape.llm.servers.errors import SETTING_OF, STATUS_OF
 from tickertape.llm.servers.too_long import (
     A_RATE,
     LIMIT_FIELDS,
@@ -42,9 +42,10 @@ _SETTING_AT_FAULT = {
     403: "the key may not use this model; see LLM_API_KEY and MODEL_NAME",
     404: "no such model or path; see MODEL_NAME and LLM_URL",
     405: "this is not a chat completions path; see LLM_URL",
+    406: "the model does not take what each request asks of it; see MODEL_NAME",
     407: "the proxy asks for credentials",
 }
-_TRANSIENT_4XX = frozenset({409, 425})
+_TRANSIENT_4XX = frozenset({409, 424, 425})  # 424: TGI, where its model failed
 _OVERLOADED = frozenset({429, 503, 529})  # 529: Anthropic's, and gateways before it
 _UNKNOWN_WORDS = frozenset({400, 413, 422})  # a server without a row says too long with these
 _SAID_CHARACTERS_MAX = 4000  # of a message, where its words are looked at
@@ -153,8 +154,8 @@ def answer_error(
         return PromptTooLong(said, limit)
     if status in _OVERLOADED:
         return OutageError(said, dependency=DEPENDENCY, retry_after=wait)
-    if status == 400 and (refusal.param == "model" or refusal.code == "model_not_found"):
-        status = 404
+    if status in (400, 422):
+        status = _meant(status, refusal)
     if status in _SETTING_AT_FAULT or 300 <= status < 400:
         hint = _SETTING_AT_FAULT.get(status, "the server redirects; see LLM_URL")
         text = f"{said} (model {model}: {hint})"
@@ -207,6 +208,14 @@ def too_long(status: int, refusal: Refusal) -> tuple[bool, int | None]:
     limits = (match["limit"] for match in found if "limit" in match.re.groupindex)
     limit = next((int(number.replace(",", "")) for number in limits if number), None)
     return known, refusal.limit or limit if known else None
+
+
+def _meant(status: int, refusal: Refusal) -> int:
+    """Return the status that says what a refusal says, where it is the settings' fault."""
+    if refusal.param == "model":
+        return 404
+    words = f"{refusal.code} {refusal.said}"
+    return next((other for says, other in SETTING_OF if says.search(words)), status)
 
 
 def _word(fields: Mapping[str, object], *names: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tickertape.llm.servers.thinking import SPECIAL_TOKENS, THINKING, WRAPPING
+from tickertape.llm.servers.thinking import SPECIAL_TOKENS, THINKING, TURN_ENDS, WRAPPING
 
 _MARK = re.compile(
     "|".join(f"(?P<o{i}>{row.open})|(?P<c{i}>{row.close})" for i, row in enumerate(THINKING)),
@@ -39,7 +39,8 @@ def without_thinking(text: str) -> tuple[str, bool]:
             start, thought = mark.end(), True
     if inside is None:
         kept.append(text[start:])
-    answer = SPECIAL_TOKENS.sub("", "".join(kept)).strip()
+    turns = (SPECIAL_TOKENS.sub("", turn).strip() for turn in TURN_ENDS.split("".join(kept)))
+    answer = next(filter(None, turns), "")
     if wrapped := WRAPPING.match(answer):
         answer = wrapped[2].strip()
     return answer, thought

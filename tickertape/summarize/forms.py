@@ -279,6 +279,8 @@ def _form(sentence: str, words: frozenset[str], *, ends: bool) -> Form:
         return (
             Form.HEADING if short and (item or is_shouted(sentence) or count <= 4) else Form.PROSE
         )
+    if _BULLETED.match(sentence) and _FIGURE.search(sentence) and count > 3:
+        return Form.PROSE  # a release's highlights: "- Revenue of $312 million, down 11%"
     verb = not (_VERBS - _NOUNS).isdisjoint(words)
     heading = is_shouted(sentence) or is_title(sentence) or sentence.endswith((":", ")"))
     return Form.HEADING if heading or not verb or count <= 3 else Form.PROSE

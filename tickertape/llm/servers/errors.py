@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Where /models says how long the context is. LM Studio: the loaded one stands before the greatest.
 CONTEXT_FIELDS = (
     "max_model_len",  # vLLM, SGLang
@@ -11,6 +13,29 @@ CONTEXT_FIELDS = (
     "max_context_length",  # Mistral, LM Studio
     "max_input_tokens",  # LiteLLM
     "n_ctx",  # llama.cpp, in ``meta``
+)
+
+# A 400 that is about the settings, in words or by its code: what status says the same. Every
+# document would be answered so.
+SETTING_OF: tuple[tuple[re.Pattern[str], int], ...] = (
+    (
+        # Gemini: "API key not valid. Please pass a valid API key."
+        re.compile(
+            r"\bapi[ _-]?key[ _](?:is )?(?:not valid|invalid|missing|expired)", re.IGNORECASE
+        ),
+        401,
+    ),
+    (
+        # OpenRouter: "mistral/x is not a valid model ID"; Mistral: "Invalid model: x"
+        re.compile(
+            r"\bnot a valid model\b|\binvalid model\b|\bunknown model\b|\bmodel_not_found\b"
+            r"|\bmodel \S{1,200} (?:does not exist|not found|is not (?:found|supported|available))",
+            re.IGNORECASE,
+        ),
+        404,
+    ),
+    # OpenAI: newer models take neither ``max_tokens`` nor a ``temperature``
+    (re.compile(r"\bunsupported_(?:parameter|value)\b"), 406),
 )
 
 # What an error without an HTTP status of its own (in an answer of 200, or a stream) stands for, by

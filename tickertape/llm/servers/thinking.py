@@ -67,7 +67,11 @@ THINKING: tuple[Thinking, ...] = (
 )
 # Special tokens that a server did not take out.
 SPECIAL_TOKENS = re.compile(
-    r"<[|\uff5c][^<>|\uff5c\s]{1,40}[|\uff5c]>|</s>|<(?:end|start)_of_turn>"
+    r"<[|\uff5c][^<>|\uff5c\s]{1,40}[|\uff5c]>|</?s>|<(?:end|start)_of_turn>"
+)
+# What ends a model's turn: what stands behind it is another's, made up.
+TURN_ENDS = re.compile(
+    r"<\|(?:im_end|eot_id|eom_id|end|end_of_text|endoftext|end_of_turn)\|>|</s>|<end_of_turn>"
 )
 # An answer in a wrapping of its own.
 WRAPPING = re.compile(

@@ -268,7 +268,7 @@ TOO_LONG: tuple[TooLong, ...] = (
 MUCH = re.compile(r"\b(?:context|prompt|input|inputs|sequence|messages?|tokens?)\b", re.IGNORECASE)
 TOO_MUCH = re.compile(
     r"too (?:long|large|big|many)|exceed|(?:longer|greater|larger|more) than|over (?:the|its) limit"
-    r"|overflow|out of range|does not fit",
+    r"|overflow|out of range|does not fit|reduce (?:the|your) (?:length|size)",
     re.IGNORECASE,
 )
 A_RATE = re.compile(
