@@ -186,5 +186,5 @@ def _summary(plan: Plan, sent: Sent) -> str:
         if state["error_message"]:
             lines.append(str(state["error_message"]))
     elif sent.count:
-        lines.append(f"follow it: batches watch {plan.batch_id}")
+        lines.append(f"follow it: faust -A app batches watch {plan.batch_id}")
     return "\n".join(lines)

@@ -223,7 +223,7 @@ async def _follow(
             await follow(reader, plan.batch_id, (lambda _: None) if plan.quiet else None)
         return reader.get(plan.batch_id)
     except asyncio.CancelledError:
-        naming.aside(f"the batch goes on: batches watch {plan.batch_id}")
+        naming.aside(f"the batch goes on: faust -A app batches watch {plan.batch_id}")
         raise
 
 
