@@ -23,6 +23,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetCommitRequest
 
 from tickertape.kafka import batches, cluster
+from tickertape.kafka.client import Client
 from tickertape.kafka.metadata import Metadata
 
 # A topic's new partitions are read after so long at the latest, and twice that for a group's leader
@@ -70,6 +71,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 **options,
             },
         )
+        self._client.__class__ = Client  # the consumer makes it, and takes no other
 
     async def stop(self) -> None:
         """Leave the group and close every part. Safe to call twice.
