@@ -34,16 +34,17 @@ class _Reconciler:
         self._dead = {letter.origin for letter in evidence.letters}
         # Dead before they were stored, and dead after, in the summary's flow.
         self._unstored = {x.origin for x in evidence.letters if x.topic[: -len("-dlq")] in own}
-        made = set(evidence.summaries)
-        self._both = {
-            r.origin
-            for r in evidence.inputs
-            if r.origin in self._dead - self._unstored and (r.id, r.mark) in made
-        }
         self._documents: dict[str, list[Input]] = defaultdict(list)
         for record in evidence.inputs:
             if record.id is not None:
                 self._documents[record.id].append(record)
+        made = set(evidence.summaries)
+        self._both = {
+            r.origin
+            for r in evidence.inputs
+            if r.origin in self._dead - self._unstored
+            and ((r.id, r.mark) in made or self._outdated(r))
+        }
 
     def run(self, sent: Counter[Sent]) -> Findings:
         self._topics(sent)
@@ -73,6 +74,10 @@ class _Reconciler:
             self._add("doubled", [f"store: {self._e.loose} rows that belong to no document"])
         self._batches()
         return self.found
+
+    def _outdated(self, record: Input) -> bool:
+        others = self._documents[record.id] if record.id is not None else []
+        return any(other.version > record.version for other in others)
 
     def _add(self, name: str, lines: Iterable[str]) -> None:
         self.found[name].extend(lines)
@@ -191,8 +196,8 @@ class _Reconciler:
 
         origins: set[Origin] = {r.origin for r in records}
         dead = len(origins & self._dead)
-        # A summary that was asked for twice may fail for good once and be made the other time:
-        # it counts as done, and its letter is there.
+        # A summary that was asked for twice may fail for good once, and the other time be made, or
+        # be of no use any more: it counts as done, and its letter is there.
         if dead - len(origins & self._both) <= count("dead") <= dead:
             dead = count("dead")
         again = len(records) - len({r.value for r in records})

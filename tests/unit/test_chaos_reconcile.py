@@ -209,3 +209,10 @@ def test_a_summary_that_died_once_and_was_made_once_counts_as_it_was_told():
     only = replace(GOOD, letters=[letter], summaries=[("d1", "d1e1")])
     assert classes(replace(only, batches=batch(1, 1))) == set()
     assert classes(replace(only, batches=batch(2))) == {"miscounted"}
+
+
+def test_a_summary_that_died_once_and_was_of_no_use_any_more_counts_as_it_was_told():
+    letter = Letter("summary-requests-dlq", (FILINGS, 0, 0), "TransientError")
+    newer = replace(GOOD, letters=[letter], summaries=[("d1", "d1e2")])
+    for told in (batch(2), batch(1, 1)):
+        assert classes(replace(newer, batches=told)) == set()
