@@ -339,7 +339,8 @@ def operation(event: tuple[Any, ...]) -> Operation:
         text = f"text{ms}" if kind == "put" else f"same{of}"
         made = put("a", text, at=at, collection=collection, topic=topic)
         return replace(made, content_hash=text)
-    return part("a", ms % of, of, f"text{ms}", at, model, collection=collection, topic=topic)
+    made = part("a", ms % of, of, f"text{ms}", at, model, collection=collection, topic=topic)
+    return replace(made, content_hash=f"text{ms}, {ms % of} of {of}")  # as the pipeline's tells it
 
 
 @pytest.mark.parametrize("name", sorted(FACTORIES))
