@@ -125,7 +125,7 @@ async def until(check: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def this_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app that stops ends its process, at the latest after some seconds."""
-    monkeypatch.setattr("worker.app._end_late", lambda: None)
+    monkeypatch.setattr("worker.app._end_late", lambda _loops: None)
 
 
 @pytest.fixture
