@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from tickertape.delivery.flow import Flow
-from tickertape.delivery.offsets import ConsumerOffsets
+from tickertape.delivery.offsets import ConsumerOffsets, PartitionOffsets
 from tickertape.kafka.clock import LOG_APPEND, PartitionClock
 from tickertape.kafka.consumer import Point, Start
 from tickertape.kafka.metadata import Metadata
@@ -189,7 +189,7 @@ class TickertapeApp(faust.App):
                     )
                     offsets = self.offsets.again(tp.topic, tp.partition)
                     self._clocks[tp] = PartitionClock()
-                records = self._records(tp, messages, trusted=trusted, end=offsets.end)
+                records = self._records(tp, messages, offsets, trusted=trusted)
                 taken = flow.put(records, offsets)
                 if not taken and len(messages) < DEFERRED_RECORDS:
                     self.holds.defer(self.consumer, tp)
@@ -197,7 +197,9 @@ class TickertapeApp(faust.App):
             self.apply_holds()  # before the next fetch, so that a bound is passed by one at most
         return rest
 
-    def _records(self, tp: TP, messages: list[Any], *, trusted: bool, end: int) -> list[Record]:
+    def _records(
+        self, tp: TP, messages: list[Any], offsets: PartitionOffsets, *, trusted: bool
+    ) -> list[Record]:
         clock = self._clocks.setdefault(tp, PartitionClock())
         stamped = [m.timestamp for m in messages if m.timestamp_type == LOG_APPEND]
         # This machine's clock may be behind; the broker's own stamps tell how late it is at least.
@@ -208,7 +210,7 @@ class TickertapeApp(faust.App):
                 message,
                 trusted=trusted,
                 clock_ms=clock.read(message.offset, message.timestamp, message.timestamp_type, now),
-                again=message.offset < end,
+                again=offsets.stood_before(message.offset),
             )
             for message in messages
         ]
@@ -221,8 +223,7 @@ class TickertapeApp(faust.App):
             self._topic_ids.pop(tp.topic, None)
             self._clocks.pop(tp, None)
             if (start := starts.get(tp)) is not None:
-                offsets.committed, offsets.end = start.committed, start.end
-                offsets.reach(start.offset)
+                offsets.begin(start.offset, start.committed, start.end)
                 self._clocks[tp] = PartitionClock(start.metadata.clock_ms)
         for tp, start in starts.items():
             if start.topic_id is not None:

@@ -23,24 +23,15 @@ def waits(loops: Iterable[asyncio.AbstractEventLoop]) -> list[str]:
 def _frames(awaited: Any) -> Iterator[FrameType]:
     """The frames of a coroutine and of what it awaits, as far as they are Python's."""
     while awaited is not None:
-        frame = next(
-            (
-                found
-                for name in ("cr_frame", "gi_frame", "ag_frame")
-                if (found := getattr(awaited, name, None)) is not None
-            ),
-            None,
-        )
-        if frame is not None:
+        if (frame := _first(awaited, "cr_frame", "gi_frame", "ag_frame")) is not None:
             yield frame
-        awaited = next(
-            (
-                found
-                for name in ("cr_await", "gi_yieldfrom", "ag_await")
-                if (found := getattr(awaited, name, None)) is not None
-            ),
-            None,
-        )
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
+
+
+def _first(awaited: Any, *names: str) -> Any:
+    """What a coroutine, a generator and an asynchronous generator call by a name each."""
+    found = (getattr(awaited, name, None) for name in names)
+    return next((each for each in found if each is not None), None)
 
 
 def _place(frame: FrameType) -> str:

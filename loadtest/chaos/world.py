@@ -123,12 +123,7 @@ class Site(System):
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         """An admin client, once a broker answers."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            while True:
-                with contextlib.suppress(KafkaError):
-                    await admin.start()
-                    break
-                await asyncio.sleep(0.5)
+        await _answered(admin.start)
         try:
             yield admin
         finally:

@@ -14,7 +14,7 @@ from collections import deque
 class PartitionOffsets:
     """The records of one partition that were handed to us and are not settled yet."""
 
-    __slots__ = ("_done", "_next", "_order", "committed", "end", "partition", "revoked", "topic")
+    __slots__ = ("_done", "_end", "_next", "_order", "committed", "partition", "revoked", "topic")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
@@ -24,7 +24,16 @@ class PartitionOffsets:
         self._done: set[int] = set()
         self._next: int | None = None  # to be delivered
         self.committed: int | None = None  # what the group has stored, as far as is known
-        self.end = 0  # of the partition, when it became ours
+        self._end = 0  # of the partition, when it became ours
+
+    def begin(self, offset: int, committed: int | None, end: int) -> None:
+        """The partition became ours: it is read from there on. ``end`` is its end at that time."""
+        self.committed, self._end = committed, end
+        self.reach(offset)
+
+    def stood_before(self, offset: int) -> bool:
+        """True where the record stood there before the partition was ours."""
+        return offset < self._end
 
     def deliver(self, offset: int) -> bool:
         """Take over a record; False when it was delivered before in this generation."""

@@ -215,7 +215,7 @@ class RetryReader:
             if self._offsets.of(tp.topic, tp.partition).went_back(message.offset):
                 self._offsets.again(tp.topic, tp.partition)
             offsets = self._offsets.of(tp.topic, tp.partition)
-            again = message.offset < offsets.end
+            again = offsets.stood_before(message.offset)
             flow.put([Record.of(message, trusted=True, again=again)], offsets)
 
     def _wait(self, tp: TopicPartition, message: Any, longest: float) -> float:
@@ -260,8 +260,7 @@ class RetryReader:
         for tp, start in starts.items():
             consumer.seek(tp, start.offset)
             offsets = self._offsets.again(tp.topic, tp.partition)
-            offsets.committed, offsets.end = start.committed, start.end
-            offsets.reach(start.offset)
+            offsets.begin(start.offset, start.committed, start.end)
             if start.topic_id is not None:
                 self._topic_ids[tp.topic] = start.topic_id
             self._begun.add(tp)
