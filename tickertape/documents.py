@@ -177,16 +177,21 @@ def content_hash(document: Document, *, model: str, chunking: str) -> str:
 
     It covers text, metadata, model with precision, and chunking. BLAKE2b, 128 bits, hex.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (
+    return digest(
         document.text.encode("utf-8", "surrogatepass"),
         _canonical(document.metadata),
         model.encode(),
         chunking.encode(),
-    ):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    ).hex()
+
+
+def digest(*parts: bytes) -> bytes:
+    """Return 128 bits of BLAKE2b over these parts, in this order; where one ends counts."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        found.update(len(part).to_bytes(8, "little"))
+        found.update(part)
+    return found.digest()
 
 
 def _canonical(metadata: Mapping[str, Any]) -> bytes:

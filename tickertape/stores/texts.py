@@ -6,10 +6,11 @@ text always has the same form, and so compares equal. Names of any length are lo
 
 from __future__ import annotations
 
-import hashlib
 import re
 import uuid
 from typing import overload
+
+from tickertape.documents import digest
 
 _REFUSED = re.compile("[\x00\x1a\ud800-\udfff]")
 _WRITTEN = re.compile("\x1a([0-9a-f]{4})")
@@ -47,9 +48,4 @@ def restored(text: str | None) -> str | None:
 
 def name(*parts: str) -> uuid.UUID:
     """Return the digest by which these texts, in this order, are looked up."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return uuid.UUID(bytes=digest.digest())
+    return uuid.UUID(bytes=digest(*(part.encode("utf-8", "surrogatepass") for part in parts)))
