@@ -102,7 +102,7 @@ def test_a_real_export_without_a_hub(
         embedder.close()
     assert np.dot(*vectors) > 0.99999
     home = Cache(place / "models").home(DEFAULT_EMBEDDING_MODEL)
-    assert sorted(p.name for p in home.iterdir()) == [".lock", "fp32"]
+    assert sorted(p.name for p in home.iterdir()) == [".lock", "engines.json", "fp32"]
 
 
 @pytest.mark.export
