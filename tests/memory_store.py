@@ -202,6 +202,14 @@ class Memory:
                 found.append(StoredDocument(head, metadata, None, model, entry.chunks))
         return found
 
+    async def scan(
+        self, after: str = "", limit: int = 1000, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[Head], str | None]:
+        keys = [key for key in self.entries if key.tenant == tenant]  # in the order they came
+        page = keys[int(after or 0) : int(after or 0) + limit]
+        heads = [head for key in page if (head := self.head(key)) is not None]
+        return heads, str(int(after or 0) + limit) if len(page) == limit else None
+
     async def count(self, collection: str | None = None, tenant: str = DEFAULT_TENANT) -> Counts:
         own = {k: e for k, e in self.entries.items() if k.tenant == tenant}
         entries = [e for k, e in own.items() if collection in (None, k.collection)]

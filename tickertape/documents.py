@@ -91,6 +91,17 @@ class StoredChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """All that a store holds of one document."""
+
+    head: Head
+    metadata: Mapping[str, Any]
+    source: str | None
+    model: str | None
+    chunks: Sequence[StoredChunk]
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Write the document's text: all its chunks, or of an edition in parts the one chunk that is
     this part. What it replaces goes."""

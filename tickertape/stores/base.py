@@ -13,9 +13,9 @@ from tickertape.documents import (
     DocumentKey,
     Head,
     Operation,
-    StoredChunk,
     Vector,
 )
+from tickertape.documents import StoredDocument as StoredDocument
 from tickertape.versions import Version
 
 
@@ -64,17 +64,6 @@ class Hit:
     text: str
     score: float
     metadata: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """All that a store holds of one document."""
-
-    head: Head
-    metadata: Mapping[str, Any]
-    source: str | None
-    model: str | None
-    chunks: Sequence[StoredChunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +120,13 @@ class Store(Protocol):
         self, id: str, collection: str | None = None, tenant: str = DEFAULT_TENANT
     ) -> list[StoredDocument]:
         """Return what is stored under the id, one entry a collection, chunks in order."""
+
+    async def scan(
+        self, after: str = "", limit: int = 1000, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[Head], str | None]:
+        """Return at most ``limit`` heads, deleted ones too, and where the next page begins, in the
+        store's own words; None after the last. A document that is there all the time is in one of
+        the pages, or in several; an id of which only a delete is known in none."""
 
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from tickertape.stores.texts import name, restored
 from tickertape.stores.window import deleted_heads
 from tickertape.versions import Version
 
+NOWHERE = "00000000-0000-0000-0000-000000000000"  # before every digest
+
 
 async def heads(db: asyncpg.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Head]:
     """Return the heads there are, those too of which only a delete is known."""
@@ -30,6 +33,20 @@ async def heads(db: asyncpg.Connection, keys: Sequence[DocumentKey]) -> dict[Doc
         unknown = (key for key in keys if key not in found)
         found |= {head.key: head for head in deleted_heads(unknown, deletes)}
     return found
+
+
+async def scan(
+    db: asyncpg.Connection, after: str, limit: int, tenant: str
+) -> tuple[list[Head], str | None]:
+    """Return heads by the digest of their key, and the last one's where there are more."""
+    rows = await db.fetch(
+        f"SELECT key, {HEAD} FROM documents WHERE key > $1 AND tenant_key = $2"  # noqa: S608
+        " ORDER BY key LIMIT $3",
+        *(uuid.UUID(after or NOWHERE), name(tenant), limit),
+    )
+    deletes = await ledger.deletes_of(db, {(tenant, restored(row["id"])) for row in rows})
+    last = str(rows[-1]["key"]) if len(rows) == limit else None
+    return [head_of(row, deletes) for row in rows], last
 
 
 async def missing(

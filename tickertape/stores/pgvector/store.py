@@ -90,6 +90,13 @@ class PgvectorStore:
         async with self._connections.use(SNAPSHOT) as db:
             return await read.document(db, id, collection, tenant)
 
+    async def scan(
+        self, after: str = "", limit: int = 1000, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[Head], str | None]:
+        """Return some heads, and where the next page begins."""
+        async with self._connections.use(SNAPSHOT) as db:
+            return await read.scan(db, after, limit, tenant)
+
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``limit`` chunks, best first."""
         async with self._connections.use(SNAPSHOT) as db:

@@ -70,6 +70,15 @@ def heads(db: apsw.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey,
     return found
 
 
+def scan(db: apsw.Connection, after: str, limit: int, tenant: str) -> tuple[list[Head], str | None]:
+    """Return heads by their row, which a document keeps, and the last row where there is more."""
+    sql = f"SELECT {HEAD} FROM documents WHERE id > ? AND tenant = ? ORDER BY id LIMIT ?"
+    with snapshot(db):
+        rows = db.execute(sql, (int(after or 0), values.bind(tenant), limit)).fetchall()
+        deletes = ledger.deletes_of(db, {(tenant, values.unbind(row[3])) for row in rows})
+    return [_head(row, deletes) for row in rows], str(rows[-1][0]) if len(rows) == limit else None
+
+
 def missing(db: apsw.Connection, id: str, tenant: str) -> list[tuple[DocumentKey, Version]]:
     """Return the editions of this id that are shown and whose text is not stored."""
     with snapshot(db):

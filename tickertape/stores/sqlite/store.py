@@ -91,6 +91,12 @@ class SqliteStore:
         """Return what is stored under the id, one entry a collection."""
         return await self._open().read(read.document, id, collection, tenant)
 
+    async def scan(
+        self, after: str = "", limit: int = 1000, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[Head], str | None]:
+        """Return some heads, and where the next page begins."""
+        return await self._open().read(read.scan, after, limit, tenant)
+
     async def search(self, query: Query) -> list[Hit]:
         """Return at most ``query.limit`` chunks, best first."""
         return await self._open().read(self._searcher.search, query)
