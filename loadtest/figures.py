@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 
 def spread(values: Iterable[float], digits: int = 3) -> dict[str, float]:
     """Return median, min and max."""
@@ -32,6 +34,22 @@ def percentiles(values: Sequence[float], digits: int = 1) -> dict[str, float]:
     """Return p50, p95, p99 and the largest."""
     found = {f"p{percent}": percentile(values, percent) for percent in (50, 95, 99)}
     return {name: round(value, digits) for name, value in (found | {"max": max(values)}).items()}
+
+
+def interval(values: Sequence[float], rounds: int = 1000, digits: int = 4) -> dict[str, float]:
+    """Return the mean, and between what 95 % of the means lie of as many drawn from the values,
+    with replacement (bootstrap); the same draws in every run.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("expected values, got none")
+    draws = np.random.default_rng(0).integers(0, len(values), (rounds, len(values)))
+    means = np.asarray(values)[draws].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    found = {"mean": statistics.fmean(values), "low": float(low), "high": float(high)}
+    return {name: round(value, digits) for name, value in found.items()}
 
 
 def slope(x: Sequence[float], y: Sequence[float], parts: int = 10) -> tuple[float, float]:

@@ -6,9 +6,9 @@ The data is JSON lines (gzipped or not) of ``{"sentences": [str], "reference": [
 ECTSum's. ROUGE is rouge-score's F1 with its stemmer, x100, sentences on lines for RLsum. Calls
 before ``--first`` are for tuning; what is reported is from there on. Beside ours, in the same
 run: ours with twelve sentences of each call embedded instead of six, the first three sentences,
-and sumy's TextRank on the data's own sentences. Ours gets the
-call as one text and finds the sentences itself. Needs rouge-score and sumy; exit code 1 when a
-gate is missed.
+and sumy's TextRank and LexRank on the data's own sentences. Ours gets the call as one text and
+finds the sentences itself. Means have bootstrap intervals of 95 % beside them. Needs rouge-score
+and sumy; exit code 1 when a gate is missed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from typing import Any
 from rouge_score.rouge_scorer import RougeScorer
 from sumy.models.dom import ObjectDocumentModel, Paragraph, Sentence
 from sumy.nlp.stemmers import Stemmer
+from sumy.summarizers.lex_rank import LexRankSummarizer
 from sumy.summarizers.text_rank import TextRankSummarizer
 from sumy.utils import get_stop_words
 
 from loadtest import data
+from loadtest.figures import interval
 from tickertape import embed
 from tickertape.embed.runner import Runner
 from tickertape.grounding import unsupported
@@ -53,10 +55,13 @@ class Words:
         return tuple(re.findall(r"\w+", sentence))
 
 
-def textrank(sentences: Sequence[str], count: int) -> list[str]:
-    """Return sumy's choice among sentences that are already cut."""
+RANKERS = {"textrank-3": TextRankSummarizer, "lexrank-3": LexRankSummarizer}
+
+
+def ranked(ranker: Any, sentences: Sequence[str], count: int) -> list[str]:
+    """Return the choice of one of sumy's among sentences that are already cut."""
     words = Words()
-    summarizer = TextRankSummarizer(Stemmer("english"))
+    summarizer = ranker(Stemmer("english"))
     summarizer.stop_words = get_stop_words("english")
     model = ObjectDocumentModel([Paragraph([Sentence(s, words) for s in sentences])])
     return [str(s) for s in summarizer(model, count)]
@@ -67,21 +72,25 @@ class Scores:
 
     def __init__(self) -> None:
         self._scorer = RougeScorer(list(METRICS.values()), use_stemmer=True)
-        self._sums = dict.fromkeys(METRICS, 0.0)
-        self._words = self._count = 0
+        self._found: dict[str, list[float]] = {name: [] for name in METRICS}
+        self._words = 0
 
     def add(self, reference: Sequence[str], summary: Sequence[str]) -> None:
         """Score one summary, a sentence an entry."""
         found = self._scorer.score("\n".join(reference), "\n".join(summary))
         for name, metric in METRICS.items():
-            self._sums[name] += found[metric].fmeasure
+            self._found[name].append(100 * found[metric].fmeasure)
         self._words += sum(len(s.split()) for s in summary)
-        self._count += 1
 
-    def result(self) -> dict[str, float]:
-        """Return the means, x100, and the words a summary."""
-        means = {name: round(100 * total / self._count, 2) for name, total in self._sums.items()}
-        return means | {"words": round(self._words / self._count, 1)}
+    def result(self) -> dict[str, Any]:
+        """Return the means, x100, what they lie between, and the words a summary."""
+        means = {name: interval(values, digits=2) for name, values in self._found.items()}
+        count = len(next(iter(self._found.values())))
+        return {
+            **{name: each["mean"] for name, each in means.items()},
+            "words": round(self._words / count, 1),
+            "intervals": {name: [each["low"], each["high"]] for name, each in means.items()},
+        }
 
 
 def calls(path: Path, first: int, limit: int | None) -> list[dict[str, Any]]:
@@ -98,14 +107,15 @@ async def measure(rows: Iterable[dict[str, Any]], precision: str | None) -> dict
     await runner.start()
     ours = {f"extractive-{count}": ExtractiveSummarizer(runner, count) for count in (2, 3)}
     ours[MORE] = ExtractiveSummarizer(runner, 3, MORE_CANDIDATES)
-    scores = {name: Scores() for name in ("lead-3", "textrank-3", *ours)}
+    scores = {name: Scores() for name in ("lead-3", *RANKERS, *ours)}
     false_numbers = 0
     seconds = 0.0
     try:
         for row in rows:
             sentences, reference = row["sentences"], row["reference"]
             scores["lead-3"].add(reference, sentences[:3])
-            scores["textrank-3"].add(reference, textrank(sentences, 3))
+            for name, ranker in RANKERS.items():
+                scores[name].add(reference, ranked(ranker, sentences, 3))
             request = SummaryRequest("call", " ".join(sentences))
             for name, summarizer in ours.items():
                 begun = time.perf_counter()

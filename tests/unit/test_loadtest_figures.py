@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import figures, machine
+from loadtest import figures, known_items, machine, quality
 from loadtest.corpus import Corpus, Filings
+from loadtest.odd_queries import DOCUMENTS, ODD, Odd
 from loadtest.scale import longest_gap
 
 
@@ -114,3 +115,56 @@ def test_without_vnni_less_is_asked_for_and_the_rest_told() -> None:
     assert more["pipeline_over_tutorial"] == 5.0
     assert less.keys() == more.keys()
     assert machine.targets() in (less, more)
+
+
+def test_an_interval_holds_its_mean_and_narrows_with_the_count() -> None:
+    few, many = figures.interval([0.0, 1.0] * 5), figures.interval([0.0, 1.0] * 500)
+    assert few["low"] < few["mean"] == many["mean"] == 0.5 < few["high"]
+    assert many["high"] - many["low"] < (few["high"] - few["low"]) / 5
+    with pytest.raises(ValueError, match="none"):
+        figures.interval([])
+
+
+@pytest.mark.parametrize(
+    ("found", "recalls", "mrr", "ndcg"),
+    [
+        (["a", "b"], (1, 1, 1), 1.0, 1.0),
+        (["x", "a", *"mnopqrs", "b"], (0, 0.5, 1), 0.5, 0.5641),
+        ([*"mnopqrstuvw", "a"], (0, 0, 0), 0.0, 0.0),
+        ([], (0, 0, 0), 0.0, 0.0),
+    ],
+)
+def test_what_a_ranking_is_worth(
+    found: list[str], recalls: tuple[float, ...], mrr: float, ndcg: float
+) -> None:
+    got = quality.measures(found, frozenset("ab"))
+    assert (got["recall@1"], got["recall@5"], got["recall@10"]) == recalls
+    assert (got["mrr"], got["ndcg@10"]) == pytest.approx((mrr, ndcg), abs=1e-4)
+
+
+def test_a_known_item_names_company_and_period_and_no_figure() -> None:
+    call = {"id": "AAP_q2_2021", "ticker": "AAP", "quarter": 2, "year": 2021, "sentences": ["x"]}
+    asked = [
+        item.question
+        for number in range(40)
+        for item in known_items.questions(
+            [call | {"id": f"AAP_{number}", "reference": ["q2 adjusted sales rose $3.40."]}]
+        )
+    ]
+    assert len(asked) == 40
+    assert all("adjusted sales rose" in each and "3.40" not in each for each in asked)
+    assert {"AAP" in each or "Advance Auto Parts" in each for each in asked} == {True}
+    assert all("2021" in each or "2Q21" in each for each in asked)
+    assert not list(known_items.questions([call | {"reference": ["q2 $1.00"]}]))
+
+
+def test_an_odd_query_is_right_by_its_first_hit_or_by_no_sure_one() -> None:
+    assert Odd("BRK", ("brk",)).right([("brk", 0.1), ("x", 0.1)])
+    assert Odd("NOW", ("NOW_",)).right([("NOW_q1_2021", 0.9)])
+    assert not Odd("BRK", ("brk",)).right([("x", 0.9), ("brk", 0.8)])
+    assert not Odd("BRK", ("brk",)).right([])
+    assert Odd("nowhere").right([])
+    assert Odd("nowhere").right([("x", 0.4)])
+    assert not Odd("nowhere").right([("x", 0.5)])
+    assert len(ODD) >= 30
+    assert {one for odd in ODD for one in odd.first if not one.endswith("_")} <= DOCUMENTS.keys()
