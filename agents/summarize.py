@@ -13,6 +13,7 @@ from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document, DocumentKey
 from tickertape.flows import SUMMARIES
+from tickertape.llm import provider_of
 from tickertape.record import Outgoing, Record
 from tickertape.services import Services
 from tickertape.settings import Settings
@@ -38,7 +39,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Doc
     async def behind(done: Sequence[tuple[Work[Document], Done]]) -> list[Outgoing]:
         return await overtaken(done, settings, summaries())
 
-    llm = settings.llm_url is not None
+    llm = provider_of(settings) is not None
     return [
         Spec(
             name=SUMMARIES.name,

@@ -12,6 +12,8 @@ import pytest
 from testkit import models
 from testkit.llm.double import LlmDouble
 from tickertape.errors import ErrorClass, OutageError, classify
+from tickertape.llm.base import Completion
+from tickertape.llm.errors import NoAnswer
 from tickertape.llm.openai import OpenAIModel
 from tickertape.settings import Settings
 from tickertape.summarize import open_summarizer
@@ -46,9 +48,57 @@ async def test_a_key_that_the_server_repeats_is_masked() -> None:
 
 async def test_a_stream(double: LlmDouble) -> None:
     client = OpenAIModel(double.url, double.model)
-    pieces = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    for _ in range(2):  # of the first it is not known yet whether it thinks unseen
+        *pieces, whole = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+        assert isinstance(whole, Completion)
+        assert "".join(map(str, pieces)) == whole.text
+        assert whole.text == "Good morning and thank you all for joining us."
+        assert (whole.cut, whole.completion_tokens) == (False, 10)
     assert len(pieces) > 1
-    assert "".join(pieces) == "Good morning and thank you all for joining us."
+    await client.stop()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_stream_has_no_thinking_in_it(double: LlmDouble, apart: bool) -> None:
+    """Neither where its beginning stands in the prompt and only its end is seen."""
+    thought = "Okay, the user wants a summary. Maybe $9.9 billion?"
+    double.answer = f"{thought}\n</think>\nRevenue was $1.2 billion."
+    if apart:
+        double.answer = f"<think>{thought}</think>Revenue was $1.2 billion."
+    client = OpenAIModel(double.url, double.model)
+    for _ in range(2):
+        *pieces, _ = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+        assert "".join(map(str, pieces)) == "Revenue was $1.2 billion."
+    double.answer = f"Revenue was $1.2 billion. <think>{thought}</think>Really."
+    *pieces, _ = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    assert "$9.9" not in "".join(map(str, pieces))
+    double.answer = f"<think>{thought}"
+    with pytest.raises(NoAnswer):
+        assert [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    await client.stop()
+
+
+async def test_requests_are_halved_while_the_server_refuses(double: LlmDouble) -> None:
+    client = OpenAIModel(double.url, double.model, concurrency=8)
+    double.control(faults=[{"kind": "rate_limited"}])
+    with pytest.raises(OutageError):
+        await client.complete([{"role": "user", "content": REPORT}], 99)
+    double.running_max = 0
+    ask = client.complete([{"role": "user", "content": REPORT}], 99)
+    double.control(faults=[{"kind": "slow", "seconds": 0.3}] * 4)
+    await asyncio.gather(
+        ask, *(client.complete([{"role": "user", "content": REPORT}], 99) for _ in range(7))
+    )
+    assert double.running_max == 4
+    await client.stop()
+
+
+async def test_a_server_that_does_not_count_streams_all_the_same(double: LlmDouble) -> None:
+    client = OpenAIModel(double.url, double.model)
+    double.control(faults=[{"kind": "unprocessable"}])
+    pieces = [p async for p in client.stream([{"role": "user", "content": REPORT}], 99)]
+    assert isinstance(pieces[-1], Completion)
+    assert "stream_options" not in double.requests[-1].body
     await client.stop()
 
 

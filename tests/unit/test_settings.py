@@ -53,12 +53,15 @@ VALUES: dict[str, tuple[str, Any]] = {
     "chunk_overlap_tokens": ("16", 16),
     "batch_tokens": ("2048", 2048),
     "batch_wait_ms": ("20", 20),
+    "llm_provider": ("openai", "openai"),
     "llm_url": ("http://llm:8000", "http://llm:8000/v1"),
     "llm_api_key": (SECRET, SECRET),
     "llm_api_key_file": ("", None),  # has tests of its own
     "llm_model": ("some/model", "some/model"),
     "llm_timeout_seconds": ("7.5", 7.5),
     "llm_concurrency": ("32", 32),
+    "llm_temperature": ("0.5", 0.5),
+    "answer_tokens_max": ("300", 300),
     "summary_sentences": ("5", 5),
     "roles": ("embed,progress", ("embed", "progress")),
     "window_records": ("64", 64),
@@ -320,7 +323,7 @@ def test_every_setting_is_described_under_one_name():
         ours = name.startswith("TICKERTAPE_")
         assert ours or name in {
             *("KAFKA_BROKERS", "INPUT_TOPIC", "OUTPUT_TOPIC", "MODEL_NAME", "LLM_URL"),
-            *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "DATABASE_URL"),
+            *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "LLM_PROVIDER", "DATABASE_URL"),
         }
 
 

@@ -177,10 +177,10 @@ async def _probe(store: Store) -> None:
 
 
 async def _llm(settings: Settings) -> Check:
-    if settings.llm_url is None:
-        return Check("summaries", True, "extractive (LLM_URL is not set here)")
     try:
         model = open_llm(settings)
+        if model is None:
+            return Check("summaries", True, "extractive (LLM_URL is not set here)")
         await model.start()
         try:
             described = await asyncio.wait_for(model.describe(), CHECK_SECONDS_MAX)

@@ -36,7 +36,7 @@ def read(content: Mapping[str, Any], max_tokens: int) -> Completion:
     try:
         choice = content["choices"][0]
         message, reason = choice["message"], choice.get("finish_reason")
-        text, apart = _parts(message)
+        text, apart = parts(message)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise _failed("an answer without choices") from None
     finish = finish_of(reason)
@@ -104,8 +104,9 @@ def error_in(content: Mapping[str, Any]) -> object:
     return content if content.get("object") == "error" else None
 
 
-def _parts(message: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the message's text, and whether there is thinking in a field or part of its own."""
+def parts(message: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return a message's text (or a piece's), and whether there is thinking in a field or part of
+    its own."""
     apart = any(message.get(name) for name in THINKING_FIELDS)
     content = message.get("content")
     if not isinstance(content, list):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,3 +52,12 @@ class LanguageModel(Protocol):
 
     async def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
         """Ask, and return the whole answer. Cancelling ends the request at once."""
+
+    def stream(
+        self, messages: Sequence[Message], max_tokens: int
+    ) -> AsyncIterator[str | Completion]:
+        """Ask, yield the answer's pieces as they come, and last the whole of it.
+
+        The pieces together are the whole's text: no thinking, no empty piece. Closing the
+        iterator ends the request at once. Somebody waits for it: it goes before `complete`.
+        """

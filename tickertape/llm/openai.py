@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ import httpx
 import orjson
 
 from tickertape.errors import (
+    Rejected,
     SettingsError,
     TickertapeError,
     Timeout,
@@ -25,8 +27,10 @@ from tickertape.llm import answers
 from tickertape.llm.base import DEPENDENCY, Completion, Description, Message
 from tickertape.llm.errors import PromptTooLong, Refusal, answer_error, transport_error
 from tickertape.llm.servers.errors import CONTEXT_FIELDS
-from tickertape.llm.servers.finish import Finish
+from tickertape.llm.servers.thinking import THINKING_FIELDS
+from tickertape.llm.thinking import Spoken, opens_unseen
 from tickertape.llm.tokens import was_cut
+from tickertape.llm.turns import Turns
 from tickertape.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ PING_SECONDS_MAX = 10.0
 # would be a lost request.
 KEEPALIVE_SECONDS = 4.0
 DONE = "[DONE]"  # ends a stream
-TAIL_CHARACTERS = 64  # by which it is told whether a stream's answer is whole
+_STREAM_OPTIONS = re.compile(r"stream_options|include_usage|unexpected field", re.IGNORECASE)
 
 
 class OpenAIModel:
@@ -57,10 +61,11 @@ class OpenAIModel:
         key: str | None = None,
         timeout_seconds: float = 30.0,
         concurrency: int = 8,
+        temperature: float = 0.0,
     ) -> None:
         """``url`` is the API's root, usually ending in ``/v1``, as the settings have checked it.
         ``timeout_seconds`` is for one whole answer, from when it is asked; at most ``concurrency``
-        are asked at once.
+        are asked at once, fewer where the server shows that it is too much.
 
         Raises:
             SettingsError: the key cannot be used.
@@ -72,7 +77,10 @@ class OpenAIModel:
         self._key = (key or "").strip()
         self._timeout_seconds = timeout_seconds
         self._concurrency = concurrency
-        self._slots = asyncio.Semaphore(concurrency)
+        self._temperature = temperature
+        self._turns = Turns(concurrency)
+        self._counts = True  # it takes stream_options, as far as is known
+        self._opens_unseen: bool | None = None  # thinking begins in its prompt; None: not known
         self._client: httpx.AsyncClient | None = None
 
     @classmethod
@@ -91,6 +99,7 @@ class OpenAIModel:
             key=key.get_secret_value() if key else None,
             timeout_seconds=settings.llm_timeout_seconds,
             concurrency=settings.llm_concurrency,
+            temperature=settings.llm_temperature,
         )
 
     def __repr__(self) -> str:
@@ -147,7 +156,7 @@ class OpenAIModel:
         """Ask, and return the whole answer. Cancelling ends the request at once."""
         request = self._request(messages, max_tokens)
         async with (
-            self._slots,
+            self._turns.turn(),
             self._deadline(self._timeout_seconds),
             self._exchange("POST", "chat/completions", request) as response,
         ):
@@ -155,44 +164,90 @@ class OpenAIModel:
             content = _object(await _body(response))
         if answers.error_in(content) is not None:
             raise self._error_in(content)
+        return await self._read(content, messages, max_tokens)
+
+    async def stream(
+        self, messages: Sequence[Message], max_tokens: int
+    ) -> AsyncIterator[str | Completion]:
+        """Ask, yield the answer's pieces, and last the whole; close the iterator to end it.
+
+        It ends normally only when the server ended the answer; a cut stream raises. The time
+        limit is for each piece: a reader may take its time between two.
+        """
+        while True:
+            request = self._request(messages, max_tokens) | {"stream": True}
+            if self._counts:
+                request["stream_options"] = {"include_usage": True}
+            try:
+                async for piece in self._streamed(request, messages, max_tokens):
+                    yield piece
+                return
+            except Rejected as error:  # before the first piece: an older server
+                if not (self._counts and _STREAM_OPTIONS.search(str(error))):
+                    raise
+                self._counts = False
+
+    async def _streamed(
+        self, request: dict[str, Any], messages: Sequence[Message], max_tokens: int
+    ) -> AsyncIterator[str | Completion]:
+        spoken = Spoken(unseen=self._opens_unseen is not False)
+        message: dict[str, Any] = {}
+        reason: object = None
+        usage: object = None
+        ended = False
+        async with (
+            self._turns.turn(urgent=True),
+            self._exchange("POST", "chat/completions", request) as response,
+        ):
+            await self._check(response)
+            async for data in _events(response):
+                if data == DONE:  # an end, where the server has not said it otherwise
+                    ended |= bool(spoken.text.strip())
+                    break
+                event = _object(data)
+                if answers.error_in(event) is not None:
+                    raise self._error_in(event)
+                usage = event.get("usage") or usage
+                for choice in event.get("choices") or ():
+                    delta = choice.get("delta") or {}
+                    text, apart = answers.parts(delta)
+                    if apart:
+                        message[THINKING_FIELDS[0]] = True
+                    message["refusal"] = delta.get("refusal") or message.get("refusal")
+                    if text and (shown := self._shown(spoken, text)):
+                        yield shown
+                    if found := choice.get("finish_reason"):
+                        reason, ended = found, True
+        if not ended:
+            raise TransientError("llm: the stream ended before the answer", dependency=DEPENDENCY)
+        message["content"] = spoken.text
+        content = {"choices": [{"message": message, "finish_reason": reason}], "usage": usage}
+        completion = await self._read(content, messages, max_tokens)
+        if rest := self._shown(spoken, None):
+            yield rest
+        yield completion
+
+    def _shown(self, spoken: Spoken, piece: str | None) -> str:
+        try:
+            return spoken.end() if piece is None else spoken.take(piece)
+        except ValueError:
+            self._opens_unseen = True
+            text = "llm: the model's thinking began unseen, and the answer is not to be trusted"
+            raise TransientError(text, dependency=DEPENDENCY) from None
+
+    async def _read(
+        self, content: Mapping[str, Any], messages: Sequence[Message], max_tokens: int
+    ) -> Completion:
+        """Read an answer that is no error, and learn how the model thinks."""
         # A long answer, a long prompt: not on the event loop.
         completion = await asyncio.to_thread(answers.read, content, max_tokens)
+        if not completion.cut and self._opens_unseen is not True:
+            self._opens_unseen = opens_unseen(answers.parts(content["choices"][0]["message"])[0])
         prompt = "".join(message["content"] for message in messages)
         if await asyncio.to_thread(was_cut, prompt, completion.prompt_tokens):
             text = f"llm: the server read only {completion.prompt_tokens} tokens of the prompt"
             raise PromptTooLong(text, completion.prompt_tokens, silent=True)
         return completion
-
-    async def stream(self, messages: Sequence[Message], max_tokens: int) -> AsyncIterator[str]:
-        """Ask, and yield the answer's pieces as they come; close the iterator to end it.
-
-        It ends normally only when the server ended the answer; a cut stream raises. The time
-        limit is for each piece: a reader may take its time between two. Thinking that stands in
-        the answer itself comes along: who shows it takes it out (`without_thinking`).
-        """
-        request = self._request(messages, max_tokens) | {"stream": True}
-        finished, tail, told = False, "", False
-        async with self._slots, self._exchange("POST", "chat/completions", request) as response:
-            await self._check(response)
-            async for data in _events(response):
-                if data == DONE:  # an end, where the server has not said it otherwise
-                    told = True
-                    break
-                event = _object(data)
-                if answers.error_in(event) is not None:
-                    raise self._error_in(event)
-                for choice in event.get("choices") or ():
-                    if text := (choice.get("delta") or {}).get("content"):
-                        tail = (tail + text)[-TAIL_CHARACTERS:]
-                        yield text
-                    if reason := choice.get("finish_reason"):
-                        answers.settled(answers.finish_of(reason), reason, tail)
-                        finished = True
-        if told and tail.strip() and not finished:
-            answers.settled(Finish.UNSAID, None, tail)
-            finished = True
-        if not finished:
-            raise TransientError("llm: the stream ended before the answer", dependency=DEPENDENCY)
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
         # A lone surrogate, which JSON can carry, is no UTF-8.
@@ -201,7 +256,7 @@ class OpenAIModel:
             "model": self.name,
             "messages": clean,
             "max_tokens": max_tokens,
-            "temperature": 0,
+            "temperature": self._temperature,
         }
 
     @asynccontextmanager

@@ -1,8 +1,9 @@
-"""The language model's server, and summaries."""
+"""The language model's server, summaries and answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -13,12 +14,18 @@ EXPECTED = "expected http://host[:port][/path]"
 
 
 class LLMSettings(Section):
-    """Who writes summaries, and how long they are."""
+    """Who writes summaries and answers, and how long they are."""
 
+    llm_provider: Literal["openai", "none"] | None = Field(
+        None,
+        validation_alias=env("LLM_PROVIDER"),
+        description="Who writes: `openai` (any server with OpenAI's chat completions), or `none` "
+        "(a document's own sentences). Unset: `openai` where LLM_URL is set.",
+    )
     llm_url: str | None = Field(
         None,
         validation_alias=env("LLM_URL"),
-        description="An OpenAI-compatible server. Unset: extractive summaries.",
+        description="An OpenAI-compatible server. Unset: extractive summaries and answers.",
     )
     llm_api_key: SecretStr | None = Field(
         None, validation_alias=env("LLM_API_KEY"), description="Key of that server."
@@ -39,7 +46,21 @@ class LLMSettings(Section):
         ge=1,
         le=1024,
         validation_alias=env("TICKERTAPE_LLM_CONCURRENCY"),
-        description="Requests to the LLM server at once.",
+        description="Requests to the LLM server at once, at most; fewer while it says 429 or 503.",
+    )
+    llm_temperature: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        validation_alias=env("TICKERTAPE_LLM_TEMPERATURE"),
+        description="How freely the LLM chooses its words.",
+    )
+    answer_tokens_max: int = Field(
+        512,
+        ge=16,
+        le=32_768,
+        validation_alias=env("TICKERTAPE_ANSWER_TOKENS_MAX"),
+        description="Longest answer to a question (tokens of the LLM).",
     )
     summary_sentences: int = Field(
         3,

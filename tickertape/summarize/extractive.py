@@ -59,8 +59,11 @@ class ExtractiveSummarizer:
         self._prototypes: Vectors | None = None
 
     @classmethod
-    def create(cls, settings: Settings, encoder: SentenceEncoder) -> ExtractiveSummarizer:
-        """Build from the settings."""
+    def create(
+        cls, settings: Settings, encoder: SentenceEncoder, model: object = None
+    ) -> ExtractiveSummarizer:
+        """Build from the settings; no language model is needed."""
+        del model
         return cls(encoder, settings.summary_sentences)
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from tickertape.errors import InvalidRecord, OutageError, TickertapeError
+from tickertape.errors import InvalidRecord, OutageError, SettingsError, TickertapeError
 from tickertape.grounding import unsupported
 from tickertape.llm import open_llm
 from tickertape.llm.base import DEPENDENCY, LanguageModel
@@ -32,14 +32,20 @@ class LLMSummarizer:
         self._asked = self._has_answered = False
 
     @classmethod
-    def create(cls, settings: Settings, encoder: object) -> LLMSummarizer:
-        """Build from the settings; the encoder is not needed.
+    def create(
+        cls, settings: Settings, encoder: object, model: LanguageModel | None = None
+    ) -> LLMSummarizer:
+        """Build from the settings, with a model of its own unless one is given; the encoder is not
+        needed.
 
         Raises:
-            SettingsError: LLM_URL is not set, or LLM_API_KEY cannot be used.
+            SettingsError: no model is named, LLM_URL is not set, or LLM_API_KEY cannot be used.
         """
         del encoder
-        return cls(open_llm(settings), settings.summary_sentences)
+        found = model or open_llm(settings)
+        if found is None:
+            raise SettingsError("LLM_PROVIDER: expected one that answers, and it is none")
+        return cls(found, settings.summary_sentences)
 
     async def start(self) -> None:
         """Open the connection pool. A server that is not there yet is no error here."""
