@@ -5,14 +5,16 @@ The pipeline's tests run on it, and the contract tests compare every store with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tickertape.documents import (
     DEFAULT_TENANT,
     Applied,
+    Copy,
     Delete,
+    Document,
     DocumentKey,
     Head,
     Operation,
@@ -59,6 +61,20 @@ class Entry:
         return had and not self.texts
 
 
+def _text(head: Head) -> tuple[bool, str, int]:
+    return head.deleted, head.content_hash, head.chunk_count
+
+
+def _puts(head: Head, stored: StoredDocument) -> Iterator[tuple[int, tuple[Edition, Put]]]:
+    """What would have written the parts that are stored, or the whole."""
+    for edition in head.editions.shown:
+        chunks = [c for c in stored.chunks if edition.part in (WHOLE, c.ordinal)]
+        if chunks or edition.part == WHOLE:
+            document = Document(head.key, "", edition.version, head.origin, stored.metadata)
+            model = edition.model or stored.model or ""
+            yield edition.part, (edition, Put(document, edition, head.content_hash, model, chunks))
+
+
 @dataclass
 class Memory:
     """``broken`` is raised by the next calls of `apply`; ids in ``refused`` fail alone."""
@@ -98,9 +114,11 @@ class Memory:
     def apply_one(self, operation: Operation) -> Applied | Exception:
         if isinstance(operation, Delete):
             return self._delete(operation)
+        if operation.key.id in self.refused:
+            return self.refused[operation.key.id]
+        if isinstance(operation, Copy):
+            return self._copy(operation)
         key, edition = operation.key, operation.edition
-        if key.id in self.refused:
-            return self.refused[key.id]
         topic = operation.origin.topic
         known = self.entries.get(key)
         editions = known.editions if known else Editions(deletes=self._of(key))
@@ -132,6 +150,37 @@ class Memory:
                 known.origin, known.batch_id = operation.origin, operation.batch_id
         elif not editions.shows(edition):
             return TransientError("it was changed meanwhile")
+        return Applied.APPLIED
+
+    def _copy(self, copy: Copy) -> Applied | Exception:
+        head, stored = copy.head, copy.stored
+        entry = self.entries.get(copy.key)
+        here = self.head(copy.key)
+        topics = head.editions.topics
+        if stored is None and topics and (here is None or _text(here) != _text(head)):
+            return TransientError("it was changed meanwhile")
+        for who, delete in copy.deletes:
+            known = self._of(copy.key).get(who, Deletes())
+            if known | Deletes.of(delete.version) != known:
+                self._delete(delete)
+        if not topics:
+            return Applied.APPLIED
+        if entry is None:
+            editions = Editions(deletes=self._of(copy.key))
+            entry = Entry(editions, head.version, head.version, head.origin)
+            self.entries[copy.key] = entry
+        entry.editions.join(head.editions)
+        if stored is None:
+            (whole,) = head.editions.shown
+            entry.texts[WHOLE] = whole, entry.texts[WHOLE][1]
+        entry.settle()
+        shown = head.editions.shown
+        if entry.editions.shown != shown:
+            return Applied.UNCOVERED if entry.missing() else Applied.SUPERSEDED
+        entry.version, entry.origin, entry.batch_id = head.version, head.origin, head.batch_id
+        if stored is not None:
+            entry.content_version = head.content_version
+            entry.texts = {} if head.deleted else dict(_puts(head, stored))
         return Applied.APPLIED
 
     def _same(self, known: Entry, touch: Touch) -> bool:

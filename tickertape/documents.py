@@ -1,8 +1,8 @@
 """What travels through the pipeline: documents, chunks, heads, and their ids.
 
 Pure data. A `Document` is what a record became after decoding; a `Head` is what a store
-knows of a document (the ledger); `Put`, `Touch`, `Pass` and `Delete` are what a store is asked
-to do.
+knows of a document (the ledger); `Put`, `Touch`, `Pass`, `Delete` and `Copy` are what a store is
+asked to do.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import enum
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
 
-from tickertape.editions import Edition, Editions
+from tickertape.editions import ANY, Edition, Editions
 from tickertape.versions import Origin, Version
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]  # shape [dimension]
@@ -158,7 +158,32 @@ class Delete:
     tenant: str = DEFAULT_TENANT
 
 
-Operation = Put | Touch | Pass | Delete
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What another store knows of a document, to be known here too. ``stored`` is what it holds of
+    it; None where only the head has moved on, and its text is here."""
+
+    head: Head
+    stored: StoredDocument | None
+
+    @property
+    def key(self) -> DocumentKey:
+        """The document's."""
+        return self.head.key
+
+    @property
+    def deletes(self) -> Iterator[tuple[str, Delete]]:
+        """Yield the deletes that may concern it, by who said so (a topic, or `ANY`)."""
+        key = self.key
+        for who, said in self.head.editions.deletes.items():
+            for version in said.versions:
+                topic = who if who != ANY else version.stamp.topic
+                origin = Origin(topic, version.stamp.partition, version.stamp.offset)
+                where = key.collection if who == ANY else None
+                yield who, Delete(key.id, where, version, origin, tenant=key.tenant)
+
+
+Operation = Put | Touch | Pass | Delete | Copy
 
 
 class Applied(enum.Enum):

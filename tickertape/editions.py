@@ -95,6 +95,16 @@ class Deletes:
         return self.numbered is not None and version < self.numbered
 
     @property
+    def versions(self) -> list[Version]:
+        """Versions of deletes that come to the same as all of them: at most one of each field."""
+        found = [Version((), self.unnumbered)] if self.unnumbered is not None else []
+        if self.numbered is not None:
+            found.append(self.numbered)
+        if self.latest is not None and all(one.stamp != self.latest for one in found):
+            found.append(Version((0,), self.latest))
+        return found
+
+    @property
     def version(self) -> Version | None:
         """The latest, as a document that is deleted names it."""
         if self.numbered is not None and self.numbered.stamp == self.latest:
@@ -154,6 +164,15 @@ class Editions:
         self.deletes = {**self.deletes, topic: self.deletes.get(topic, Deletes()) | deletes}
         if topic == ANY or topic in self.topics:
             self._prune()
+
+    def join(self, other: Editions) -> None:
+        """Remember what another store does of the same document, too."""
+        self.topics |= other.topics
+        for topic, said in other.deletes.items():
+            self.deletes = {**self.deletes, topic: self.deletes.get(topic, Deletes()) | said}
+        self._keep([*self._all(), *(one for one in other._all() if self.find(one) is None)])
+        self._prune()
+        self._forget(list(self._all()))
 
     def find(self, edition: Edition) -> Edition | None:
         """Return the same edition, where it is remembered. A place alone does not tell: a topic

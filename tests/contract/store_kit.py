@@ -41,6 +41,17 @@ DIMENSION = 16
 TOPIC = "text-messages"
 
 
+HOSTILE = (
+    "nul \0 inside",
+    "lone \ud800 surrogate \udfff",
+    "emoji \N{PILE OF POO} and e\u0301",
+    "'; DROP TABLE documents; --",
+    '"quoted" {json} \\ back',
+    " \n\t ",
+    "x" * 20_000,
+)
+
+
 @dataclass(frozen=True)
 class Adapter:
     """A store by its name in `STORES` and its settings; goes to other processes as it is."""

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from tests.contract.store_kit import (
     DIMENSION,
     FACTORIES,
+    HOSTILE,
     MODEL,
     TOPIC,
     Adapter,
@@ -40,16 +41,6 @@ from tickertape.stores.base import Counts, Store
 from tickertape.versions import Origin, Stamp, Version
 
 APPLIED, SUPERSEDED = Applied.APPLIED, Applied.SUPERSEDED
-
-HOSTILE = (
-    "nul \0 inside",
-    "lone \ud800 surrogate \udfff",
-    "emoji \N{PILE OF POO} and e\u0301",
-    "'; DROP TABLE documents; --",
-    '"quoted" {json} \\ back',
-    " \n\t ",
-    "x" * 20_000,
-)
 
 
 def deep(levels: int) -> dict[str, Any]:

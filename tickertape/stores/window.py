@@ -11,16 +11,42 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tickertape.documents import Applied, Delete, DocumentKey, Head, Operation, Pass, Put, Touch
+from tickertape.documents import (
+    Applied,
+    Copy,
+    Delete,
+    Document,
+    DocumentKey,
+    Head,
+    Operation,
+    Pass,
+    Put,
+    Touch,
+)
 from tickertape.editions import ANY, WHOLE, Deletes, Edition, Editions
 from tickertape.errors import InvalidRecord, PermanentError, TransientError
 from tickertape.stores.prepare import Prepared, prepare
 from tickertape.versions import Origin, Version
 
-Ready = Prepared | Touch | Pass | Delete | PermanentError
 Id = tuple[str, str]  # of a document: its tenant and its id
 # Deletes of an id by topic; of all collections (None) or of one.
 IdDeletes = Mapping[Id, Sequence[tuple[str, str | None, Deletes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A Copy, its text checked and encoded where it has one."""
+
+    copy: Copy
+    prepared: Prepared | None
+
+    @property
+    def key(self) -> DocumentKey:
+        """The document's."""
+        return self.copy.key
+
+
+Ready = Prepared | Touch | Pass | Delete | Copied | PermanentError
 
 
 @dataclass(slots=True)
@@ -136,6 +162,8 @@ class Window:
             return operation
         if isinstance(operation, Delete):
             return self._delete(operation)
+        if isinstance(operation, Copied):
+            return self._copy(operation)
         entry, edition = self.entries[operation.key], operation.edition
         topic = operation.origin.topic
         if not entry.editions.would_show(edition, topic):
@@ -150,7 +178,7 @@ class Window:
         elif isinstance(operation, Touch) and entry.holds(operation):
             self._touch(operation, entry)
         elif not entry.editions.shows(edition):
-            return TransientError(f"store {self._store}: {operation.key} was changed meanwhile")
+            return self._changed(operation.key)
         entry.editions.add(edition, topic)
         self._change(operation.key)
         return Applied.APPLIED
@@ -189,10 +217,14 @@ class Window:
         change = self._change(touch.key)
         change.remove(_replaced(entry, touch.edition, touch.origin.topic))
         entry.version = touch.edition.version
-        if touch.moves and change.head is not None:
-            change.head.origin, change.head.batch_id = touch.origin, touch.batch_id
-        elif touch.moves:
-            change.moved = touch.origin, touch.batch_id
+        if touch.moves:
+            self._move(change, touch.origin, touch.batch_id)
+
+    def _move(self, change: Change, origin: Origin, batch_id: str | None) -> None:
+        if change.head is not None:
+            change.head.origin, change.head.batch_id = origin, batch_id
+        else:
+            change.moved = origin, batch_id
 
     def _pass(self, operation: Prepared | Touch | Pass, entry: LedgerEntry) -> Applied:
         """Remember that it came. Its topic's deletes hold for the document from now on."""
@@ -225,6 +257,47 @@ class Window:
             return Applied.UNCOVERED
         return Applied.SUPERSEDED if shown else Applied.APPLIED
 
+    def _copy(self, copied: Copied) -> Applied | TransientError:
+        """Know what another store knows; hold its text where that is what is shown here."""
+        copy, head, entry = copied.copy, copied.copy.head, self.entries[copied.key]
+        if copy.stored is None and head.editions.topics and not _has_text(entry, head):
+            return self._changed(copied.key)
+        for who, delete in copy.deletes:
+            known = entry.editions.deletes.get(who, Deletes())
+            if known | Deletes.of(delete.version) != known:
+                self._delete(delete)
+        if not head.editions.topics:  # only deletes are known
+            return Applied.APPLIED
+        before, change = _shown(entry), self._change(copied.key)
+        entry.editions.join(head.editions)
+        if entry.editions.shown == head.editions.shown:
+            self._take_over(change, copied)
+            return Applied.APPLIED
+        if not entry.there:
+            change.head = Written(head.version, head.origin)
+            entry.there, entry.version = True, head.version
+        missing = self._settle(change, before)
+        return Applied.UNCOVERED if missing else Applied.SUPERSEDED
+
+    def _take_over(self, change: Change, copied: Copied) -> None:
+        head, entry, prepared = copied.copy.head, change.entry, copied.prepared
+        entry.version = head.version
+        if copied.copy.stored is None:
+            self._move(change, head.origin, head.batch_id)
+            return
+        entry.there, entry.deleted, entry.content_hash = True, head.deleted, head.content_hash
+        change.clear()
+        if prepared is None:
+            change.head = Written(head.content_version, head.origin, head.batch_id)
+            change.unsummarised = True
+        else:
+            change.head = Written.by(prepared)
+            change.insert(prepared)
+        change.moved, change.head.updated_at = None, head.updated_at
+
+    def _changed(self, key: DocumentKey) -> TransientError:
+        return TransientError(f"store {self._store}: {key} was changed meanwhile")
+
     def _settle(
         self, change: Change, before: Mapping[int, Edition], delete: Delete | None = None
     ) -> bool:
@@ -247,10 +320,7 @@ class Window:
 
 def ready(store: str, operations: Iterable[Operation]) -> list[Ready]:
     """Return the operations checked and encoded, or what is wrong with one."""
-    return [
-        _prepared(store, operation) if isinstance(operation, Put) else operation
-        for operation in operations
-    ]
+    return [_ready(store, operation) for operation in operations]
 
 
 def permanent(store: str, error: Exception) -> PermanentError:
@@ -270,14 +340,16 @@ def concerned(operations: Iterable[Ready]) -> tuple[set[DocumentKey], set[Id]]:
             ids.add((operation.tenant, operation.id))
         elif not isinstance(operation, PermanentError):
             keys.add(operation.key)
+            if isinstance(operation, Copied):
+                ids.add((operation.key.tenant, operation.key.id))
     return keys, ids
 
 
 def of_one_size(operations: Iterable[Ready]) -> bool:
     """Whether no model has vectors of two sizes: else the first of those in order is right, and
     they are done one by one."""
-    puts = (found for found in operations if isinstance(found, Prepared) and found.put.chunks)
-    spaces = {found.space for found in puts}
+    texts = (found.prepared if isinstance(found, Copied) else found for found in operations)
+    spaces = {found.space for found in texts if isinstance(found, Prepared) and found.put.chunks}
     return len({space[:2] for space in spaces}) == len(spaces)
 
 
@@ -300,11 +372,36 @@ def deleted_heads(keys: Iterable[DocumentKey], deletes: IdDeletes) -> Iterator[H
             yield Head(key, version, version, "", 0, True, version.stamp.place, editions=editions)
 
 
-def _prepared(store: str, put: Put) -> Prepared | PermanentError:
+def _ready(store: str, operation: Operation) -> Ready:
     try:
-        return prepare(put)
+        if isinstance(operation, Put):
+            return prepare(operation)
+        if isinstance(operation, Copy):
+            put = _put_of(operation)
+            return Copied(operation, prepare(put) if put is not None else None)
+        return operation
     except (PermanentError, TypeError, ValueError, OverflowError) as error:
         return permanent(store, error)
+
+
+def _put_of(copy: Copy) -> Put | None:
+    """What would write the text that another store holds."""
+    head, stored = copy.head, copy.stored
+    if stored is None or head.deleted:
+        return None
+    document = Document(
+        *(head.key, "", head.content_version, head.origin, stored.metadata),
+        source=stored.source,
+        batch_id=head.batch_id,
+    )
+    edition = Edition(head.content_version)
+    return Put(document, edition, head.content_hash, stored.model or "", stored.chunks)
+
+
+def _has_text(entry: LedgerEntry, head: Head) -> bool:
+    """Whether what is stored here is the text that this head is of."""
+    alike = entry.content_hash == head.content_hash and len(entry.parts) == head.chunk_count
+    return entry.there and not entry.deleted and not head.deleted and alike
 
 
 def _empty(change: Change, said: Written) -> None:
