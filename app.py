@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
 import commands
 import web
-from agents import embed, progress, summarize, write
+from agents import embed, ingest, progress, summarize, write
 from runtime import Worker
 from tables import batches
 from tickertape import settings as settings_module
@@ -32,6 +32,9 @@ app = TickertapeApp(settings)
 worker = Worker(app)
 app.lifecycle = worker
 
+if "ingest" in settings.roles:
+    for ingest_spec in ingest.specs(settings, lambda: worker.services):
+        worker.add(ingest_spec)
 if "embed" in settings.roles:
     for text_spec in embed.specs(settings, lambda: worker.services):
         worker.add(text_spec)

@@ -20,6 +20,7 @@ from tickertape.delivery.copies import carried
 from tickertape.delivery.outcome import Done, Failed, Outcome, State, Work
 from tickertape.delivery.spec import Spec
 from tickertape.documents import Document
+from tickertape.errors import Undecodable
 from tickertape.flows import Flow
 from tickertape.pipeline import Item, Removal, Result, id_of
 from tickertape.record import Outgoing, Record
@@ -68,6 +69,8 @@ def read(record: Record, model: type[Model], limits: Limits) -> Document | Remov
     """Decode a record; a null value deletes its key."""
     if (removal := tombstone(record)) is not None:
         return removal
+    if (reason := record.header(h.UNREADABLE)) is not None:
+        raise Undecodable(reason)
     document: Document = model.decode(record, limits).to_document(record)
     return document
 

@@ -99,8 +99,9 @@ def status(batch: Mapping[str, Any]) -> Json:
     total = counts.seen if declared is None and complete else declared
     if declared is not None:
         total = max(declared, counts.seen)  # more came than were declared: what came counts
-    if complete:
-        state = "failed" if counts.dead else "completed"
+    error: str | None = batch.get("error")
+    if complete or error:
+        state = "failed" if counts.dead or error else "completed"
     else:
         state = "queued" if not counts.seen else "processing"
     return {
@@ -108,7 +109,7 @@ def status(batch: Mapping[str, Any]) -> Json:
         "status": state,
         "total_documents": total,
         "processed_documents": finished,
-        "error_message": _message(counts, declared, total),
+        "error_message": _message(counts, declared, total, error),
         "timestamp": batch["last"],
         "done": counts.done,
         "unchanged": counts.unchanged,
@@ -122,8 +123,10 @@ def status(batch: Mapping[str, Any]) -> Json:
     }
 
 
-def _message(counts: Counts, declared: int | None, total: int | None) -> str | None:
-    said = []
+def _message(
+    counts: Counts, declared: int | None, total: int | None, error: str | None
+) -> str | None:
+    said = [error] if error else []
     if counts.dead:
         of = "" if total is None else f" of {total}"
         one = counts.dead == 1
@@ -162,6 +165,7 @@ def _new(delta: Delta) -> Json:
         "first": delta.timestamp_ms,
         "last": delta.timestamp_ms,
         "closed": None,
+        "error": None,
         "shards": {},
     }
 
@@ -170,6 +174,9 @@ def _apply(cells: Cells, batch: Json, delta: Delta) -> Json:
     batch["at"] = max(batch["at"], delta.offset)
     if delta.declared and delta.total is not None:
         batch["total"] = delta.total
+        batch["error"] = None
+    if delta.error is not None:
+        batch["error"] = delta.error
     if delta.close is not None:
         batch["closed"] = max(delta.close, batch["closed"] or 0)
         return batch

@@ -34,6 +34,7 @@ EDITED = "tickertape-edited"  # its payload was edited for a replay
 EDITED_FROM = "tickertape-edited-from"  # topic/partition/offset of the letter that was edited
 ERROR_CLASS = "tickertape-error-class"
 OWN = "tickertape-own"  # we wrote this record and it is stored already
+UNREADABLE = "tickertape-unreadable"  # why a piece of a source could not be read: it is dead
 TRACEPARENT = "traceparent"
 
 DLT_PREFIX = "kafka_dlt-"

@@ -57,6 +57,7 @@ produce_errors = _counter(
     "produce_errors_total", "Records that were not acknowledged; most are sent again.",
     "topic", "error",
 )  # fmt: skip
+ingested = _counter("ingested_total", "Documents that were read from a source.", "source")
 progress_refused = _counter(
     "progress_refused_total", "Items whose state the broker refused: counts that stay short."
 )

@@ -72,6 +72,11 @@ def replays(app_id: str) -> str:
     return f"{app_id}-replays"
 
 
+def runs(app_id: str) -> str:
+    """How far each ingest of a source is, and which ids the source has had."""
+    return f"{app_id}-runs"
+
+
 def changelog(app_id: str, table: str) -> str:
     """The changelog of a Faust table, as Faust names it."""
     return f"{app_id}-{table}-changelog"
@@ -109,6 +114,8 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
     progress = names["batch_progress"]
     made = changelog(app_id, "batches")
     found.append(Topic(made, 8, "as table", "internal: the table of batches", compacted, progress))
+    what = "internal: how far each ingest is, and the ids of each source"
+    found.append(Topic(runs(app_id), 4, "source and run", what, compacted))
     # A mark is of no use once its letter has expired.
     marks = {
         **compacted,

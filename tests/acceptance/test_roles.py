@@ -17,7 +17,7 @@ SPLITS = [
 
 
 async def test_every_split_of_the_roles_over_two_workers(system: System) -> None:
-    assert len(SPLITS) == 7
+    assert len(SPLITS) == 15
     for number, split in enumerate(SPLITS):
         workers = await asyncio.gather(
             *(system.worker(TICKERTAPE_ROLES=",".join(roles)) for roles in split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,16 @@ def test_a_replay_moves_dead_to_done_and_the_batch_to_completed():
     assert (again["status"], again["retrying"], again["dead"]) == ("processing", 1, 0)
     assert state_of(*dead, moved(State.DONE, 0, replays=1))["status"] == "completed"
     assert state_of(*dead, moved(State.DEAD, 0, replays=1))["dead"] == 1
+
+
+def test_a_batch_that_nothing_will_complete_is_failed_until_a_total_is_declared_again():
+    said = Delta("b", error="filings: no such folder")
+    read = progress.decode(orjson.loads(progress.encode("t", said).value or b""), 1, 1)
+    failed = state_of(declared(3), moved(State.DONE, 0), read)
+    assert (failed["status"], failed["error_message"]) == ("failed", "filings: no such folder")
+    assert (failed["done"], failed["total_documents"]) == (1, 3)
+    again = state_of(declared(3), read, declared(1), moved(State.DONE, 0))
+    assert (again["status"], again["error_message"]) == ("completed", None)
 
 
 def test_without_a_total_a_batch_is_complete_when_idle_with_what_it_saw():

@@ -75,6 +75,9 @@ NEVER: dict[str, set[str]] = {
     "tickertape.kafka": {
         *("delivery", "pipeline", "stores", "embed", "summarize", "search", "services", "batches")
     },
+    "tickertape.sources": {
+        *("kafka", "delivery", "stores", "embed", "summarize", "pipeline", "search", "services")
+    },
     "tickertape.stores": {
         *("kafka", "delivery", "embed", "summarize", "pipeline", "search", "services")
     },
@@ -89,6 +92,7 @@ NEVER: dict[str, set[str]] = {
 LEAVES = ("tickertape.cli", "tickertape.demo")  # nothing in the library imports these
 REGISTRIES = (
     ("tickertape.stores", "STORES"),
+    ("tickertape.sources", "KINDS"),
     ("tickertape.llm", "PROVIDERS"),
     ("tickertape.summarize", "SUMMARIZERS"),
     ("tickertape.embed", "ENGINES"),

@@ -161,7 +161,7 @@ class Flow(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._tasks:
+        if self._tasks and not self.spec.resumes:
             await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._tasks:
             task.cancel()

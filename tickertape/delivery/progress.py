@@ -63,9 +63,11 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a batch-progress record says: items that moved, a total declared, or an idle close.
+    """What a batch-progress record says: items that moved, a total declared, an idle close, or that
+    no more will come, and why.
 
-    ``close`` is the batch's last activity (epoch ms) that the closer saw.
+    ``close`` is the batch's last activity (epoch ms) that the closer saw. A declared total takes
+    ``error`` back.
     """
 
     batch_id: str
@@ -73,6 +75,7 @@ class Delta:
     total: int | None = None
     declared: bool = False
     close: int | None = None
+    error: str | None = None
     forget: Forget | None = None
     refresh: bool = False  # write again what a worker that was taken for dead overwrote
     timestamp_ms: int = field(default=0, compare=False)  # Kafka's, of the delta record
@@ -129,6 +132,8 @@ def encode(topic: str, delta: Delta) -> Outgoing:
         value["total"] = delta.total
     if delta.close is not None:
         value["close"] = delta.close
+    if delta.error is not None:
+        value["error"] = delta.error
     if delta.forget is not None:
         value["forget"] = [delta.forget.last, delta.forget.idle_ms]
     if delta.refresh:
@@ -153,6 +158,7 @@ def decode(value: Mapping[str, Any], timestamp_ms: int, offset: int) -> Delta:
         total=values.integer("total", value.get("total")),
         declared=bool(value.get("declared")),
         close=values.integer("close", value.get("close")),
+        error=values.string("error", value.get("error")),
         # `true`, as it was before, does not say what was seen: it is said again
         forget=_forget(*forget) if isinstance(forget, list) else None,
         refresh=bool(value.get("refresh")),

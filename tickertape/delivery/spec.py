@@ -52,6 +52,9 @@ class Spec(Generic[T]):
     # 1: one at a time, whatever is in it.
     windows: int = 2
     window_records: int = 512
+    # A window goes on where it was broken off, and takes longer than anybody waits: at a revoke and
+    # a stop it is cancelled at once.
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from tickertape.settings.section import Names, Seconds, Section, env, split
 
-ROLES = ("embed", "summarize", "write", "progress")
+ROLES = ("ingest", "embed", "summarize", "write", "progress")
 
 
 class DeliverySettings(Section):

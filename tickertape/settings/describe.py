@@ -16,7 +16,7 @@ def describe(settings: Settings) -> dict[str, dict[str, Any]]:
         env_name(name): {
             "field": name,
             "value": _plain(getattr(settings, name)),
-            "default": _plain(info.default),
+            "default": _plain(info.get_default(call_default_factory=True)),
             "description": info.description,
         }
         for name, info in Settings.model_fields.items()
@@ -46,7 +46,8 @@ def mistake(error: ValidationError) -> str:
     name = str(first["loc"][0])
     name = env_name(name) if name in Settings.model_fields else name
     field = next((f for f in Settings.model_fields if env_name(f) == name), "")
-    secret = "key" in field or "url" in field  # a URL may hold a password
+    # A URL may hold a password, and so may a source
+    secret = "key" in field or "url" in field or field == "sources"
     got = "" if secret or "got" in message else f", got {str(first['input'])[:80]!r}"
     return f"{name}: {message[0].lower()}{message[1:]}{got}"
 
@@ -54,6 +55,8 @@ def mistake(error: ValidationError) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "***"
+    if isinstance(value, dict):  # sources: their names alone, as all else may be a secret
+        return ",".join(sorted(map(str, value)))
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple):

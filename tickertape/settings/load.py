@@ -79,6 +79,8 @@ def load(root: Path | None = None, **flags: Any) -> Settings:
         _check_names(known)
         given = {name: value for name, value in flags.items() if value is not None}
         low, ignored = _yaml(root)
+        if "sources" in low:
+            low["sources"] = _with_variables(low["sources"], known, "sources")
         settings = _build(given, low, dotenv)
     except ValidationError as error:
         raise SettingsError(mistake(error)) from None
@@ -129,6 +131,30 @@ def _yaml(root: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         else:
             raise SettingsError(f"{path.name}: unknown key {key}")
     return values, tuple(ignored)
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _with_variables(tree: Any, known: Mapping[str, str | None], where: str) -> Any:
+    """Put the environment's values in the place of ``${NAME}``: secrets need not stand in a file.
+
+    Raises:
+        SettingsError: one that is not set.
+    """
+    if isinstance(tree, dict):
+        return {k: _with_variables(v, known, f"{where}.{k}") for k, v in tree.items()}
+    if isinstance(tree, list):
+        return [_with_variables(v, known, f"{where}[{n}]") for n, v in enumerate(tree)]
+    if not isinstance(tree, str):
+        return tree
+
+    def value(match: re.Match[str]) -> str:
+        if (found := known.get(match[1])) is None:
+            raise SettingsError(f"{where}: the environment has no {match[1]}")
+        return found
+
+    return _VARIABLE.sub(value, tree)
 
 
 def _why_ignored(file: str, section: str, key: str) -> str:

@@ -14,6 +14,7 @@ from tickertape.settings.embedding import EmbeddingSettings
 from tickertape.settings.kafka import KafkaSettings
 from tickertape.settings.llm import LLMSettings
 from tickertape.settings.log import LogSettings
+from tickertape.settings.sources import SourceSettings
 from tickertape.settings.storage import StorageSettings
 from tickertape.settings.web import WebSettings
 
@@ -23,6 +24,7 @@ class Settings(
     LogSettings,
     WebSettings,
     DeliverySettings,
+    SourceSettings,
     LLMSettings,
     EmbeddingSettings,
     StorageSettings,

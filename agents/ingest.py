@@ -1,0 +1,285 @@
+"""Requests to ingest a source: its rows become pieces on embedding-requests, page by page.
+
+A page is sent in one transaction with the bookmark behind it (`tickertape.runs`). So a run that is
+broken off, by a crash or a rebalance, goes on where it was, by whoever has its request then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from agents.items import routes_of
+from models import DataIngestion, EmbeddingRequest
+from tickertape import flows, metrics, sources
+from tickertape import headers as h
+from tickertape.decode import Limits
+from tickertape.delivery import policy, progress
+from tickertape.delivery.outcome import Done, Failed, Outcome, Work
+from tickertape.delivery.progress import Delta
+from tickertape.delivery.spec import Spec
+from tickertape.documents import NAMESPACE
+from tickertape.errors import (
+    OutageError,
+    PermanentError,
+    SettingsError,
+    StartError,
+    TransientError,
+    classify,
+)
+from tickertape.kafka.transactions import Transactions
+from tickertape.record import Outgoing, Record
+from tickertape.runs import Known, Run, Runs
+from tickertape.services import Services
+from tickertape.settings import Settings
+from tickertape.sources.base import Page, Row, Source, Unread
+from tickertape.values import ID_BYTES_MAX
+
+AT_ONCE = 4  # ingests of one worker
+AHEAD_SECONDS = 0.2
+FREELY = 10  # so many documents are removed whatever share they are
+
+log = structlog.get_logger("tickertape.ingest")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. ``batch_id``: given, or made of where the request first stood."""
+
+    wanted: sources.Wanted
+    run: str
+    batch_id: str
+    full: bool = False
+    yes: bool = False  # remove whatever share is gone
+
+
+def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Request]]:
+    """Return the flow: ingestion."""
+    limits = Limits(settings.text_bytes_max)
+    routes = routes_of(flows.INGESTION, settings)
+
+    async def handle(works: Sequence[Work[Request]]) -> list[Outcome]:
+        return [
+            await ingest(work, settings, services(), routes[work.record.topic].attempts)
+            for work in works
+        ]
+
+    return [
+        Spec(
+            name=flows.INGESTION.name,
+            routes=routes,
+            decode=lambda record: read(record, limits),
+            handle=handle,
+            batch_of=lambda request: request.batch_id,
+            dependencies=(),
+            windows=AT_ONCE,
+            window_records=1,
+            resumes=True,
+        )
+    ]
+
+
+def read(record: Record, limits: Limits) -> Request:
+    """Decode a request."""
+    found = DataIngestion.decode(record, limits)
+    run = str(record.origin)
+    return Request(
+        wanted=sources.Wanted(
+            found.source_id,
+            found.db_type,
+            found.connection_params,
+            found.table_or_collection,
+            tuple(found.columns_or_fields),
+            tuple(found.text_fields),
+        ),
+        run=run,
+        batch_id=found.batch_id or str(uuid.uuid5(NAMESPACE, run)),
+        full=found.metadata.get("full") is True,
+        yes=found.metadata.get("yes") is True,
+    )
+
+
+async def ingest(
+    work: Work[Request], settings: Settings, services: Services, attempts: int
+) -> Outcome:
+    """Read the source that is asked for to its end; tell its batch where that will never be."""
+    request = work.item
+    try:
+        source = sources.of_request(settings, request.wanted)
+        await source.start()
+        try:
+            await Ingest(source, request, settings, services).run()
+        finally:
+            await source.stop()
+    except Exception as error:
+        failed = _ours(error)
+        delays = settings.retry_delays_seconds
+        if isinstance(policy.decide(classify(failed), attempts, delays), policy.Dead):
+            await _tell(settings, services, Delta(request.batch_id, error=str(failed)))
+        return Failed(failed)
+    return Done()
+
+
+def _ours(error: Exception) -> Exception:
+    """A source that is configured wrongly is wrong for ever, as far as its request goes."""
+    if isinstance(error, SettingsError):
+        return PermanentError(str(error))
+    return TransientError(str(error)) if isinstance(error, StartError) else error
+
+
+class Ingest:
+    """One run of a source."""
+
+    def __init__(
+        self, source: Source, request: Request, settings: Settings, services: Services
+    ) -> None:
+        self._source = source
+        self._request = request
+        self._settings = settings
+        self._services = services
+        self._runs = Runs(settings, source.name, request.run)
+        self._total: int | None = None  # as declared
+        self._log = log.bind(source=source.name, batch=request.batch_id)
+
+    async def run(self) -> None:
+        """Send all that the source has, from where an earlier try of this run was.
+
+        Raises:
+            TransientError, PermanentError, OutageError: of the source, or of Kafka.
+        """
+        name = f"{self._settings.app_id}-ingest-{self._request.run}"
+        async with Transactions(self._settings, name) as transactions:
+            known = await self._runs.read()
+            run = known.run or self._first(known)
+            if known.begun is None:
+                await transactions.send(self._runs.begin(run))
+                known = replace(await self._runs.read(), last=known.last)
+            assert known.begun is not None
+            self._log.info("ingest", run=run.id, full=run.full, sent=run.sent)
+            if not run.ended:
+                run = await self._send(transactions, run, known)
+            removed = 0
+            if not run.swept:
+                removed = await self._sweep(transactions, run, known)
+            await self._declare(run.base + run.sent)
+        self._log.info("ingested", documents=run.sent, removed=removed)
+
+    def _first(self, known: Known) -> Run:
+        full = self._request.full or not self._source.follows or known.since is None
+        state = self._services.batches.get(self._request.batch_id)
+        base = (state or {}).get("total_documents") or 0
+        return Run(self._request.run, self._request.batch_id, full, base=base)
+
+    async def _send(self, transactions: Transactions, run: Run, known: Known) -> Run:
+        """Send the pages that are left."""
+        since = None if run.full else known.since
+        count = await self._source.count(since)
+        pages = self._source.pages(run.bookmark, since)
+        page, failed = await _next(pages)
+        while page is not None:
+            # One ahead: what is the last page is known when it is sent, and so is the total.
+            following, failed = await _next(pages)
+            await self._wait(run)
+            last = following is None and failed is None
+            run = run.after(page, last=last)
+            left = 0 if last else max(1, (count or 0) - run.sent)
+            await self._declare(run.base + run.sent + left)
+            records = [self._record(row) for row in page.rows]
+            records += [self._tombstone(id) for id in page.gone]
+            await transactions.send([*records, *self._runs.page(page, run)])
+            metrics.ingested.labels(self._source.name).inc(page.count)
+            page = following
+        if failed is not None:
+            raise failed
+        if not run.ended:  # nothing there, or nothing new
+            run = replace(run, ended=True, bookmark=run.bookmark or since)
+            await transactions.send(self._runs.end(run))
+        return run
+
+    async def _wait(self, run: Run) -> None:
+        """Wait while too much of it waits to be embedded."""
+        while True:
+            state = self._services.batches.get(run.batch_id) or {}
+            done = state.get("processed_documents") or 0
+            if run.base + run.sent - done < self._settings.ingest_ahead_max:
+                return
+            await asyncio.sleep(AHEAD_SECONDS)
+
+    async def _sweep(self, transactions: Transactions, run: Run, known: Known) -> int:
+        """Remove what the source has no more, where the run named all that it has; return how many
+        documents."""
+        if not run.full and not self._source.whole:
+            await transactions.send(self._runs.swept(known, run, None))
+            return 0
+        async with self._runs.stale(known) as stale:
+            share = self._source.config.remove_share_max
+            if not self._request.yes and stale.count > max(FREELY, share * stale.known):
+                raise PermanentError(
+                    f"{self._source.name}: {stale.count} of {stale.known} documents are in the"
+                    f" source no more; over {share:.0%} (remove_share_max) are removed only by"
+                    f" `ingest {self._source.name} --full --yes`"
+                )
+            portion = 0
+            async for ids in stale.portions():
+                removals = [self._tombstone(id) for id in ids]
+                await transactions.send([*removals, self._runs.gone(ids, portion)])
+                portion += 1
+            await transactions.send(self._runs.swept(known, run, stale))
+            return stale.count
+
+    async def _declare(self, total: int) -> None:
+        """Say how many documents the batch has, before the last of them is sent."""
+        if total != self._total:
+            delta = Delta(self._request.batch_id, total=total, declared=True)
+            await _tell(self._settings, self._services, delta)
+            self._total = total
+
+    def _record(self, row: Row | Unread) -> Outgoing:
+        name, id = self._source.name, self._id(row.id)
+        headers = []
+        text = row.text if isinstance(row, Row) else ""
+        if isinstance(row, Unread):
+            headers = [(h.UNREADABLE, f"{row.id}: {row.reason}".encode("utf-8", "replace")[:2000])]
+        elif len(text) > self._settings.text_bytes_max:  # the rest are judged as any other's
+            reason = f"{row.id}: {len(text)} characters (TICKERTAPE_TEXT_BYTES_MAX)"
+            headers, text = [(h.UNREADABLE, reason.encode("utf-8", "replace")[:2000])], ""
+        value = EmbeddingRequest(
+            document_id=id,
+            content=text,
+            metadata=dict(row.metadata) if isinstance(row, Row) else {},
+            batch_id=self._request.batch_id,
+            timestamp=(row.timestamp if isinstance(row, Row) else None) or time.time(),
+            source=name,
+            table_name=self._source.config.collection or name,
+        ).encode()
+        return Outgoing(self._settings.topic_embedding_requests, id.encode(), value, headers)
+
+    def _tombstone(self, id: str) -> Outgoing:
+        return Outgoing(self._settings.topic_embedding_requests, self._id(id).encode(), None)
+
+    def _id(self, id: str) -> str:
+        """The document's id: of this source alone, as a delete is of all collections."""
+        whole = f"{self._source.name}/{id}".replace("\0", " ").encode("utf-8", "replace").decode()
+        if len(whole.encode()) <= ID_BYTES_MAX:
+            return whole
+        return f"{self._source.name}/{uuid.uuid5(NAMESPACE, whole)}"
+
+
+async def _next(pages: AsyncIterator[Page]) -> tuple[Page | None, Exception | None]:
+    """The next page, None at the end; or why it cannot be read: what came before is sent first."""
+    try:
+        return await anext(pages, None), None
+    except (TransientError, PermanentError, OutageError, OSError) as error:
+        return None, error
+
+
+async def _tell(settings: Settings, services: Services, delta: Delta) -> None:
+    record = progress.encode(settings.topic_batch_progress, delta)
+    for error in await services.publisher.send([record]):
+        if error is not None:
+            raise error
