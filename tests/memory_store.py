@@ -5,7 +5,7 @@ The pipeline's tests run on it, and the contract tests compare every store with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ from tickertape.documents import (
 from tickertape.editions import ANY, WHOLE, Deletes, Edition, Editions
 from tickertape.errors import TransientError
 from tickertape.stores.base import Capability, Counts, StoredDocument
+from tickertape.stores.conditions import matches
+from tickertape.stores.prepare import fields
 from tickertape.versions import Origin, Version
 
 
@@ -75,12 +77,19 @@ def _puts(head: Head, stored: StoredDocument) -> Iterator[tuple[int, tuple[Editi
             yield edition.part, (edition, Put(document, edition, head.content_hash, model, chunks))
 
 
+def _metadata(entry: Entry) -> Mapping[str, Any]:
+    put = entry.put
+    return put.document.metadata if put else {}
+
+
 @dataclass
 class Memory:
     """``broken`` is raised by the next calls of `apply`; ids in ``refused`` fail alone."""
 
     name: str = "memory"
-    capabilities: frozenset[Capability] = frozenset((Capability.ATOMIC, Capability.KEYWORDS))
+    capabilities: frozenset[Capability] = frozenset(
+        (Capability.ATOMIC, Capability.KEYWORDS, Capability.COUNTS, Capability.FIELDS)
+    )
     entries: dict[DocumentKey, Entry] = field(default_factory=dict)
     deletes: dict[tuple[str, str, str, str | None], Deletes] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)
@@ -259,10 +268,31 @@ class Memory:
         heads = [head for key in page if (head := self.head(key)) is not None]
         return heads, str(int(after or 0) + limit) if len(page) == limit else None
 
-    async def count(self, collection: str | None = None, tenant: str = DEFAULT_TENANT) -> Counts:
+    async def count(
+        self,
+        collection: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        filters: Mapping[str, Any] | None = None,
+    ) -> Counts:
         own = {k: e for k, e in self.entries.items() if k.tenant == tenant}
-        entries = [e for k, e in own.items() if collection in (None, k.collection)]
+        entries = [
+            e
+            for k, e in own.items()
+            if collection in (None, k.collection) and matches(_metadata(e), filters or {})
+        ]
         return Counts(sum(bool(e.texts) for e in entries), sum(len(e.chunks) for e in entries))
+
+    async def field_names(self, tenant: str = DEFAULT_TENANT) -> list[str]:
+        return sorted({name for name, _ in self._leaves(tenant)})
+
+    async def known_fields(
+        self, leaves: Iterable[tuple[str, str]], tenant: str = DEFAULT_TENANT
+    ) -> set[tuple[str, str]]:
+        return set(leaves) & self._leaves(tenant)
+
+    def _leaves(self, tenant: str) -> set[tuple[str, str]]:
+        own = (e for k, e in self.entries.items() if k.tenant == tenant and e.texts)
+        return {leaf for entry in own for leaf in fields(_metadata(entry))}
 
     def forget(self) -> int:
         """Forget deletes, and entries without a text."""

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import Capability, Hit, Mode, Query, Store
-from tickertape.stores.capabilities import CandidateStore, with_candidates
+from tickertape.stores.capabilities import CandidateStore, with_candidates, with_fields
+from tickertape.stores.conditions import condition
 from tickertape.text import blank, comparable
 
 MODES = ("dense", "keyword", "hybrid")
@@ -24,9 +26,9 @@ DEPTH_MIN = 200  # candidates from each side, so that the scores' range is wide 
 DEPTH_PER_HIT = 2
 DEPTH_MAX = 16_000  # where one document's chunks fill the list and per_document asks for others
 DEEPEN = 4
+LIKE = 0.75  # how alike a misspelt field's name and one that there is are
 
 K = TypeVar("K")  # what a chunk is known by
-Scalar = str | int | float | bool | None
 
 
 class Identified(Protocol):
@@ -51,7 +53,8 @@ class SearchRequest:
     """A question. ``k`` is how many hits are wanted, 1 to 1000.
 
     ``filters``: metadata name (dotted for nested) -> value, or list of values of which one must be
-    equal. ``per_document``: at most one hit a document, its best chunk.
+    equal, or an object of comparisons (`tickertape.stores.conditions`). ``per_document``: at most
+    one hit a document, its best chunk.
     """
 
     query: str
@@ -108,17 +111,34 @@ class Search:
             hits = await self._hits(request, vector)
         finally:
             vector.cancel()
+        if request.filters and not hits:
+            await self._check_names(request.filters)
         took_ms = (time.perf_counter() - begun) * 1000
         return SearchResult(hits=hits, mode=request.mode, took_ms=took_ms)
 
     def _answerable(self, request: SearchRequest) -> SearchRequest:
-        """What a store without words of its own can answer."""
+        """What a store without words of its own, or that cannot compare, can answer."""
+        compared = [name for name, value in request.filters.items() if isinstance(value, Mapping)]
+        if compared and Capability.FIELDS not in self.store.capabilities:
+            expected = f"a value or a list of values, as the store {self.store.name} compares none"
+            raise InvalidRecord(f"filters.{compared[0]}", expected)
         if request.mode == "dense" or Capability.KEYWORDS in self.store.capabilities:
             return request
         if request.mode == "keyword":
             expected = f"dense, as the store {self.store.name} has no keyword index"
             raise InvalidRecord("mode", expected, request.mode)
         return replace(request, mode="dense")
+
+    async def _check_names(self, filters: Mapping[str, Any]) -> None:
+        """Raise `InvalidRecord` for a filter on a field that no document has and that is spelt like
+        one that there is."""
+        if (store := with_fields(self.store)) is None:
+            return
+        there = await store.field_names()
+        for name in filters:
+            if name not in there and (near := get_close_matches(name, there, 1, LIKE)):
+                expected = f"a field that a document has; did you mean {near[0]}?"
+                raise InvalidRecord(f"filters.{name}", expected)
 
     async def _hits(
         self, request: SearchRequest, vector: asyncio.Task[Vector | None]
@@ -227,15 +247,14 @@ def checked(request: SearchRequest) -> SearchRequest:
 
 
 def check_filters(filters: Mapping[str, Any]) -> None:
-    """Raise `InvalidRecord` where they are too many, or one is no value and no list of values."""
+    """Raise `InvalidRecord` where they are too many, or one is none."""
     if len(filters) > FILTERS_MAX:
         raise InvalidRecord("filters", f"at most {FILTERS_MAX} names", len(filters))
     for name, value in filters.items():
         values = value if isinstance(value, list | tuple) else [value]
         if len(values) > FILTER_VALUES_MAX:
             raise InvalidRecord(f"filters.{name}", f"at most {FILTER_VALUES_MAX} values")
-        if not all(isinstance(one, Scalar) for one in values):
-            raise InvalidRecord(f"filters.{name}", "a value or a list of values", value)
+        condition(name, value)
 
 
 def fuse(mode: str, dense: Sequence[Hit], keyword: Sequence[Hit]) -> list[SearchHit]:

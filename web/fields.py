@@ -16,6 +16,7 @@ from tickertape.search import (
     QUERY_CHARACTERS_MAX,
     check_filters,
 )
+from tickertape.stores.conditions import CONTAINS, ORDER
 from tickertape.text import VISIBLE_PATTERN, blank
 
 
@@ -110,6 +111,7 @@ Flag = Annotated[
     BeforeValidator(_flag),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": ["1", "0"]}]}),
 ]
+_BOUND = {"type": ["string", "number"]}
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 Filters = Annotated[
     dict[str, Any],
@@ -122,6 +124,15 @@ Filters = Annotated[
                 "anyOf": [
                     _SCALAR,
                     {"type": "array", "items": _SCALAR, "maxItems": FILTER_VALUES_MAX},
+                    {
+                        "type": "object",
+                        "description": "Comparisons that one value of the field passes.",
+                        "properties": dict.fromkeys(ORDER, _BOUND)
+                        | {CONTAINS: {"type": "string", "minLength": 1}},
+                        "additionalProperties": False,
+                        "minProperties": 1,
+                        "examples": [{"gte": "2024-01-01", "lt": "2025"}],
+                    },
                 ]
             },
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from tickertape import metrics
+from tickertape import filter_text, metrics
 from tickertape.search import SearchRequest
 from web.errors import invalid
 from web.exchange import check, names_of, read_body, refuse_repeated, reply
@@ -18,6 +19,7 @@ from web.search_bodies import Passage, Results, SearchBody, SearchQuery
 SEARCHES_MAX = 64
 QUERY_NAMES = names_of(SearchQuery)
 FILTER = "filter."  # repeated for one of several values
+SIGN = re.compile("[<>~]")
 
 _searches = Gate(SEARCHES_MAX, "searches")
 
@@ -27,6 +29,8 @@ async def get(request: web.Request) -> web.Response:
 
     ``filters`` is a JSON object; ``filter.<field>=<value>`` is short for one field, repeated for
     one of several values. A value that reads as a number or a boolean matches that too.
+    ``filter.<field>>=<value>``, ``<=``, ``>`` and ``<`` compare numbers and dates, ``~`` finds part
+    of a text.
     """
     return await _search(request, check(SearchQuery, _query(request)))
 
@@ -84,24 +88,19 @@ def _query(request: web.Request) -> dict[str, Any]:
         except orjson.JSONDecodeError as error:
             raise invalid([("filters", f"expected a JSON object: {error}")]) from None
     if isinstance(filters, dict):  # else the check says what is wrong
-        for name in request.query:
-            if name.startswith(FILTER):
-                values = request.query.getall(name)
-                filters[name.removeprefix("filter.")] = _candidates(values)
+        filters |= filter_text.filters(
+            _line(name.removeprefix(FILTER), value)
+            for name, value in request.query.items()
+            if name.startswith(FILTER)
+        )
     return {**fields, "filters": filters}
 
 
-def _candidates(values: list[str]) -> Any:
-    """A query string has no types: ``2024`` may be stored as text or as a number."""
-    found: list[Any] = list(values)
-    for value in values:
-        try:
-            typed = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(typed, bool | int | float):
-            found.append(typed)
-    return found if len(found) > 1 else found[0]
+def _line(name: str, value: str) -> str:
+    """A filter's name and value as it was written: ``published>`` and a date are ``>=``, and
+    ``published>2024`` has no ``=``."""
+    equals = "" if name.endswith("~") or (not value and SIGN.search(name)) else "="
+    return f"{name}{equals}{value}"
 
 
 TAG = "Search"

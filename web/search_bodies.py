@@ -50,7 +50,8 @@ class SearchBody(Body):
     mode: Literal["hybrid", "dense", "keyword"] = "hybrid"
     filters: Filters = Field(
         default_factory=dict,
-        description="Metadata fields that must equal the value, or one of a list; "
+        description="Metadata fields that must equal the value, or one of a list, or pass all of "
+        "an object of gte, gt, lte, lt (a number or a date) and contains (part of a text); "
         "a dotted name reaches into nested metadata.",
     )
     collection: str | None = None

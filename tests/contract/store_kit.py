@@ -212,3 +212,35 @@ async def keyword(store: Store, text: str, limit: int = 10, **more: Any) -> list
 
 def ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.key.id for hit in hits]
+
+
+# Metadata by document id, and filters with the ids of those that pass, in every store that compares
+DATED: dict[str, dict[str, Any]] = {
+    "day": {"published": "2024-03-05", "company": "Micro Devices", "price": 9.5},
+    "moment": {"published": "2024-12-31T23:30:00-02:00", "company": "Soci\u00e9t\u00e9 Micron"},
+    "epoch": {"published": 1_700_000_000, "company": "M\u0130CRO", "price": "10"},
+    "year": {"published": "2023", "price": [1, 200]},
+    "text": {"published": "soon", "company": "Macro_100%", "nested": {"price": 11}},
+    "none": {},
+}
+COMPARED: tuple[tuple[dict[str, Any], set[str]], ...] = (
+    ({"published": {"gte": "2024-01-01"}}, {"day", "moment"}),
+    ({"published": {"gte": "2024-03-05", "lte": "2024-03-05"}}, {"day"}),
+    ({"published": {"gt": "2024-03-05"}}, {"moment"}),
+    ({"published": {"lte": "2024"}}, {"day", "year"}),
+    ({"published": {"gt": "2024-12"}}, {"moment"}),
+    ({"published": {"gte": "2025-01-01T01:30Z", "lt": "2025-01-01T01:31Z"}}, {"moment"}),
+    ({"published": {"gte": "2023-11", "lt": "2023-12"}}, {"epoch"}),
+    ({"published": {"lt": "2024-01-01"}}, {"epoch", "year"}),
+    ({"price": {"gte": 10}}, {"epoch", "year"}),
+    ({"price": {"gt": "9", "lt": 10}}, {"day"}),
+    ({"price": {"gt": 1, "lt": 200}}, {"day", "epoch"}),
+    ({"nested.price": {"gt": 1}}, {"text"}),
+    ({"company": {"contains": "micro"}}, {"day", "moment"}),
+    ({"company": {"contains": "SOCI\u00c9T\u00c9"}}, {"moment"}),
+    ({"company": {"contains": "_100%"}}, {"text"}),
+    ({"company": {"contains": "%"}}, {"text"}),
+    ({"company": {"contains": "micro"}, "published": {"gte": 2024}}, set()),
+    ({"company": {"contains": "micro"}, "price": {"lte": 9.5}}, {"day"}),
+    ({"absent": {"gte": 0}}, set()),
+)

@@ -469,3 +469,22 @@ async def test_an_index_that_was_left_half_built_is_built_anew(store: PgvectorSt
     await store.build_index(told.append)
     assert [line.rpartition(": ")[2] for line in told] == ["an index was built"] * 2
     assert ids(await dense(store, vector_of("x"))) == ["a"]
+
+
+async def test_a_schema_of_version_1_is_brought_up_to_date(server: Postgres) -> None:
+    schema = postgres.new_schema()
+    store = opened(server.url, schema)
+    await store.start()
+    await store.apply([put("a", "revenue of ON rose", metadata={"published": "2024-03-05"})])
+    await store.stop()
+    server.run(f"DROP TABLE {schema}.leaves")
+    server.run(f"UPDATE {schema}.about SET version = 1")
+    server.run(f"UPDATE {schema}.documents SET fields = '{{}}'")
+    server.run(f"UPDATE {schema}.chunks SET words = ''::tsvector, length = 1")
+    for worker in (store, opened(server.url, schema)):  # the second finds it done
+        await worker.start()
+        found = await keyword(worker, "revenue", filters={"published": {"gte": "2024"}})
+        assert ids(found) == ids(await dense(worker, vector_of("x"))) == ["a"]
+        assert "published" in await worker.field_names()
+        await worker.stop()
+    server.run(f"DROP SCHEMA {schema} CASCADE")

@@ -6,16 +6,34 @@ import asyncio
 
 import pytest
 
-from tests.contract.store_kit import Adapter, ids, keyword, put, version
+from tests.contract.store_kit import (
+    COMPARED,
+    DATED,
+    Adapter,
+    delete,
+    dense,
+    ids,
+    keyword,
+    put,
+    vector_of,
+    version,
+)
 from tickertape.errors import PermanentError
 from tickertape.stores.base import Capability, Counts, Store
-from tickertape.stores.capabilities import with_candidates, with_files, with_index, with_summaries
+from tickertape.stores.capabilities import (
+    with_candidates,
+    with_fields,
+    with_files,
+    with_index,
+    with_summaries,
+)
 
 METHODS = {
     Capability.CANDIDATES: ("candidates", "hits"),
     Capability.SUMMARIES: ("summaries", "save_summaries"),
     Capability.FILES: ("files",),
     Capability.VECTOR_INDEX: ("build_index",),
+    Capability.FIELDS: ("field_names", "known_fields"),
 }
 
 
@@ -24,8 +42,9 @@ def test_methods_are_there_where_their_capability_is_said(adapter: Adapter) -> N
     for capability, names in METHODS.items():
         said = capability in store.capabilities
         assert {hasattr(store, name) for name in names} == {said}, capability
-    helpers = (with_candidates(store), with_summaries(store), with_files(store), with_index(store))
-    for found, capability in zip(helpers, METHODS, strict=True):
+    helpers = (with_candidates, with_summaries, with_files, with_index, with_fields)
+    for helper, capability in zip(helpers, METHODS, strict=True):
+        found = helper(store)
         assert found is (store if capability in store.capabilities else None)
 
 
@@ -45,6 +64,36 @@ async def test_counts_by_filter_or_a_refusal(store: Store) -> None:
     assert await store.count(filters=filters) == Counts(3, 4)
     assert await store.count("news", filters={"year": 2024}) == Counts(1, 1)
     assert await store.count(filters={"year": 1999}) == Counts(0, 0)
+
+
+async def test_filters_compare_where_fields_are_known(store: Store) -> None:
+    if Capability.FIELDS not in store.capabilities:
+        pytest.skip("it does not say so")
+    await store.apply([put(id, "words", metadata=metadata) for id, metadata in DATED.items()])
+    for filters, passing in COMPARED:
+        assert set(ids(await dense(store, vector_of("x"), filters=filters))) == passing, filters
+        if Capability.KEYWORDS in store.capabilities:
+            assert set(ids(await keyword(store, "words", filters=filters))) == passing, filters
+        if Capability.COUNTS in store.capabilities:
+            assert (await store.count(filters=filters)).documents == len(passing), filters
+    for wrong in ({"gte": "soon"}, {"near": 1}, {}, {"contains": 1}, {"lt": True}, {"gt": 10**400}):
+        with pytest.raises(PermanentError, match=r"filters\.published"):
+            await dense(store, vector_of("x"), filters={"published": wrong})
+
+
+async def test_fields_are_those_of_the_documents_that_there_are(store: Store) -> None:
+    fields = with_fields(store)
+    if fields is None:
+        pytest.skip("it does not say so")
+    await store.apply([put(id, "words", metadata=metadata) for id, metadata in DATED.items()])
+    await store.apply([put("other", "words", metadata={"secret": "x"}, tenant="hers")])
+    names = ["company", "nested.price", "price", "published"]
+    assert [name for name in await fields.field_names() if name.isprintable()] == names
+    asked = {("price", "10"), ("price", "9.5"), ("price", "9"), ("secret", "x"), ("x", "10")}
+    assert await fields.known_fields(asked) == {("price", "10"), ("price", "9.5")}
+    assert await fields.known_fields(asked, "hers") == {("secret", "x")}
+    await store.apply([delete(id, version(9)) for id in DATED])
+    assert await fields.known_fields(asked) == set()
 
 
 async def test_words_are_searched_or_refused(store: Store) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickertape.errors import OutageError, PermanentError, Timeout, TransientError
+from tests.contract.store_kit import COMPARED, DATED, put
+from tests.memory_store import Memory
+from tickertape import filter_text
+from tickertape.errors import InvalidRecord, OutageError, PermanentError, Timeout, TransientError
 from tickertape.stores import texts, words
+from tickertape.stores.conditions import matches
 from tickertape.stores.faults import Faults
 from tickertape.stores.pgvector import words as lexemes
 from tickertape.stores.prepare import words as indexed
@@ -81,3 +86,41 @@ def test_a_line_is_one_line_without_what_is_hidden() -> None:
     found = Faults("x", (), lambda text: text.replace("hunter2", "***"))
     assert found.line(ValueError("at\n  hunter2@host")) == "ValueError: at ***@host"
     assert found.line(TimeoutError()) == "no answer in time"
+
+
+@pytest.mark.parametrize(("filters", "passing"), COMPARED)
+def test_a_store_with_the_metadata_at_hand_compares_as_all_do(
+    filters: dict[str, Any], passing: set[str]
+) -> None:
+    assert {id for id, metadata in DATED.items() if matches(metadata, filters)} == passing
+
+
+async def test_the_store_of_the_tests_compares_and_knows_its_fields() -> None:
+    memory = Memory()
+    await memory.apply([put(id, "words", metadata=metadata) for id, metadata in DATED.items()])
+    for filters, passing in COMPARED:
+        assert (await memory.count(filters=filters)).documents == len(passing)
+    assert {"company", "published"} <= set(await memory.field_names())
+    assert await memory.known_fields({("price", "10"), ("x", "y")}) == {("price", "10")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "filters"),
+    [
+        (["a=b"], {"a": "b"}),
+        (["a=b=c", "d=2024", "d=x"], {"a": "b=c", "d": ["2024", 2024, "x"]}),
+        (
+            ["published>=2024-01-01", "published<2025", "company~mic=ro"],
+            {"published": {"gte": "2024-01-01", "lt": "2025"}, "company": {"contains": "mic=ro"}},
+        ),
+        (["p<=1", "p>0"], {"p": {"lte": "1", "gt": "0"}}),
+    ],
+)
+def test_a_filter_is_read_as_it_is_written(lines: list[str], filters: dict[str, Any]) -> None:
+    assert filter_text.filters(lines) == filters
+
+
+@pytest.mark.parametrize("lines", [["a"], ["=b"], ["a=1", "a>2"], ["a>1", "a>2"]])
+def test_a_line_that_is_no_filter_is_refused(lines: list[str]) -> None:
+    with pytest.raises(InvalidRecord, match="filter"):
+        filter_text.filters(lines)

@@ -33,6 +33,15 @@ async def ids(client: Client, **query: Any) -> list[str]:
     return [result["id"] for result in body["results"]]
 
 
+async def test_a_misspelt_field_is_told_and_an_unknown_one_finds_nothing(client: Client) -> None:
+    answer = await client.get("/search?q=revenue&filter.tickr=ACME")
+    assert answer.status == 422
+    assert "did you mean ticker?" in (await answer.text())
+    assert await ids(client, q="revenue", **{"filter.segment": "cloud"}) == []
+    for wrong in ("filter.year>=soon", "filter.year>=1&filter.year=2", "filter.~=x"):
+        assert (await client.get(f"/search?q=revenue&{wrong}")).status == 422, wrong
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "dense", "keyword"])
 async def test_every_mode_finds_the_passage(client: Client, mode: str) -> None:
     answer = await client.get("/search", params={"q": "who met in Oslo", "mode": mode})
@@ -66,6 +75,10 @@ async def test_filters(client: Client) -> None:
         "/search?q=revenue&mode=dense&filter.ticker=ACME&filter.ticker=BOLT&filter.year=2025"
     )
     assert {r["id"] for r in (await both.json())["results"]} == {"b", "c"}
+    assert set(await ids(client, **ask, **{"filter.year>": "2025"})) == {"b", "c"}
+    assert set(await ids(client, **ask, **{"filter.year>2024": ""})) == {"b", "c"}
+    assert await ids(client, **ask, **{"filter.year<": "2024", "filter.ticker~": "cm"}) == ["a"]
+    assert await ids(client, **ask, filters='{"year": {"gt": 2024, "lt": 2025}}') == []
     body = {**ask, "filters": {"ticker": "BOLT"}}
     posted = await client.post("/search", json=body)
     assert [r["id"] for r in (await posted.json())["results"]] == ["b"]

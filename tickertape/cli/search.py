@@ -9,12 +9,15 @@ from typing import Any
 
 import click
 
+from tickertape import filter_text
 from tickertape.cli.failure import one_line
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.search import Search, SearchRequest, SearchResult
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
+
+FILTER_HELP = "Of the metadata; also with >=, >, <=, < (a number, a date) and ~ (part of a text)."
 
 
 def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
@@ -29,7 +32,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         default="hybrid",
         show_default=True,
     )
-    @click.option("--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="Metadata.")
+    @click.option("--filter", "filters", multiple=True, metavar="FIELD=VALUE", help=FILTER_HELP)
     @click.option("--collection", help="Search one collection only.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
     def search(
@@ -41,8 +44,8 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         as_json: bool,
     ) -> None:
         """Find the passages nearest to QUERY."""
-        wanted = dict(_pair(text) for text in filters)
         with one_line():
+            wanted = filter_text.filters(filters)
             request = SearchRequest(
                 query=query, k=k, mode=mode, filters=wanted, collection=collection
             )
@@ -70,13 +73,6 @@ async def _search(settings: Settings, request: SearchRequest) -> SearchResult:
     finally:
         await runner.stop()
         await store.stop()
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise click.UsageError(f"--filter: expected FIELD=VALUE, got {text!r}")
-    return name, value
 
 
 def _plain(result: SearchResult) -> dict[str, Any]:

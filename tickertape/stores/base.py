@@ -37,12 +37,15 @@ class Capability(enum.Enum):
     SUMMARIES = "summaries"  # `SummaryLedger`
     VECTOR_INDEX = "vector index"  # `IndexedStore`
     FILES = "files"  # `LocalStore`
+    FIELDS = "fields"  # `FieldStore`; filters may compare
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A search of a tenant's. ``filters`` match metadata fields: equal to the value, or to one of a
-    list; a dotted name reaches into nested metadata. DENSE has a ``vector``, KEYWORD a ``text``."""
+    list, or (`Capability.FIELDS`) an object of comparisons that one value of the field passes
+    (`tickertape.stores.conditions`); a dotted name reaches into nested metadata. DENSE has a
+    ``vector``, KEYWORD a ``text``."""
 
     mode: Mode
     limit: int

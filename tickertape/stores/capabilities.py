@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from tickertape.documents import DocumentKey, StoredSummary
+from tickertape.documents import DEFAULT_TENANT, DocumentKey, StoredSummary
 from tickertape.stores.base import Capability, Hit, Query, Store
 
 
@@ -42,6 +42,22 @@ class CandidateStore(Protocol):
         """Return the hits of these candidates; one that was replaced meanwhile is absent."""
 
 
+class FieldStore(Protocol):
+    """A store that knows which fields the metadata of its documents have, and which values.
+
+    So filters may compare values (`tickertape.stores.conditions`), a misspelt field is told, and a
+    question's words are known to be a company's name.
+    """
+
+    async def field_names(self, tenant: str = DEFAULT_TENANT) -> list[str]:
+        """Return the fields that a document has, sorted."""
+
+    async def known_fields(
+        self, leaves: Iterable[tuple[str, str]], tenant: str = DEFAULT_TENANT
+    ) -> set[tuple[str, str]]:
+        """Return those of these fields with their canonical values that a document has."""
+
+
 class IndexedStore(Protocol):
     """A store whose vector index is built by a command, after a bulk load: until then, and of what
     is small, a search compares all."""
@@ -63,6 +79,11 @@ def with_files(store: Store) -> LocalStore | None:
 def with_candidates(store: Store) -> CandidateStore | None:
     """Return the store where it says that it has candidates."""
     return cast(CandidateStore, store) if Capability.CANDIDATES in store.capabilities else None
+
+
+def with_fields(store: Store) -> FieldStore | None:
+    """Return the store where it says that it knows its fields."""
+    return cast(FieldStore, store) if Capability.FIELDS in store.capabilities else None
 
 
 def with_index(store: Store) -> IndexedStore | None:

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tickertape.errors import InvalidRecord
-
 DEPTH_MAX = 200  # levels as plain JSON; deeper trees are stored node by node
 DEEP = "nodes:"
 LEAF_CHARACTERS_MAX = 200  # a longer name or value is looked up by its digest
@@ -93,19 +91,6 @@ def short(text: str) -> str:
         return text
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
     return f"blake2b:{digest.hexdigest()}"
-
-
-def wanted(name: str, value: Any) -> tuple[str, list[str]]:
-    """Return a filter as it is looked up: its name, and the values of which one must be there.
-
-    Raises:
-        InvalidRecord: the value is not a scalar or a list of scalars.
-    """
-    several = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    try:
-        return short(name), [canonical(one) for one in several]
-    except TypeError as error:
-        raise InvalidRecord(f"filters.{name}", "a value or a list of values", value) from error
 
 
 def _nodes(tree: Mapping[str, Any]) -> list[Node]:

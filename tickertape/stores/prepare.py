@@ -64,7 +64,7 @@ def prepare(put: Put) -> Prepared:
         _vectors(put.chunks),
         [words(chunk.text) for chunk in put.chunks],
         dump(metadata) if metadata else "{}",
-        sorted(set(leaves(metadata))) if metadata else (),
+        fields(metadata),
         title(metadata),
     )
 
@@ -77,6 +77,11 @@ def plain(text: str) -> str:
 def words(text: str) -> str:
     """Return a passage as the keyword index gets it."""
     return terms.indexed(plain(text))
+
+
+def fields(metadata: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """Return what filters look up of a document: names with values."""
+    return sorted(set(leaves(metadata))) if metadata else ()
 
 
 def title(metadata: Mapping[str, Any]) -> str:

@@ -70,10 +70,12 @@ class Connections:
         limit = f"{int(self._timeout * 1000)}ms"
         connect_seconds = min(self._timeout, CONNECT_SECONDS_MAX)
         try:
-            async with asyncio.timeout(2 * self._timeout):
+            async with asyncio.timeout(2 * self._timeout) as patience:
                 first = await asyncpg.connect(self._url, timeout=connect_seconds)
                 try:
-                    where = await tables.create(first, self._schema, self._vectors)
+                    where = await tables.create(
+                        first, self._schema, self._vectors, lambda: patience.reschedule(None)
+                    )
                 finally:
                     await _close(first)
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from tickertape.errors import InvalidRecord
 from tickertape.stores.base import Counts, Hit, Mode, Query
-from tickertape.stores.metadata import load, wanted
-from tickertape.stores.pgvector import words
+from tickertape.stores.conditions import condition
+from tickertape.stores.metadata import load
+from tickertape.stores.pgvector import fields, words
 from tickertape.stores.pgvector.ledger import key_of
 from tickertape.stores.pgvector.write import CODECS, normalised
 from tickertape.stores.texts import name, restored
@@ -33,7 +34,7 @@ BETWEEN = ((_SUMS + np.array([0.0, *_SUMS[:-1]])) / 2).tolist()
 async def candidates(db: asyncpg.Connection, query: Query, kind: str) -> dict[int, float]:
     """Return at most ``query.limit`` chunks' numbers with their scores, best first."""
     conditions = _Conditions()
-    conditions.narrow(query.collection, query.tenant, query.filters)
+    await conditions.narrow(db, query.collection, query.tenant, query.filters)
     if query.limit < 1:
         return {}
     if query.mode is Mode.KEYWORD:
@@ -70,7 +71,7 @@ async def count(
 ) -> Counts:
     """Count documents that are not deleted, and their chunks."""
     conditions = _Conditions()
-    conditions.narrow(collection, tenant, filters)
+    await conditions.narrow(db, collection, tenant, filters)
     conditions.of_tenant(tenant)
     row = await db.fetchrow(
         "SELECT count(*) AS documents, coalesce(sum(d.chunk_count), 0)::bigint AS chunks"
@@ -93,17 +94,22 @@ class _Conditions:
         self.values.append(value)
         return f"${len(self.values)}"
 
-    def narrow(self, collection: str | None, tenant: str, filters: Mapping[str, Any]) -> None:
+    async def narrow(
+        self,
+        db: asyncpg.Connection,
+        collection: str | None,
+        tenant: str,
+        filters: Mapping[str, Any],
+    ) -> None:
         """Of a collection, and with these metadata.
 
         Raises:
-            InvalidRecord: a filter's value is not a scalar or a list of scalars.
+            InvalidRecord: a filter is none.
         """
         if collection is not None:
             self._texts.append(f"d.place = {self.bind(name(tenant, collection))}::uuid")
         for field, value in filters.items():
-            called, several = wanted(field, value)
-            leaves = [name(called, one) for one in several]
+            leaves = await fields.passing(db, condition(field, value))
             self._texts.append(f"d.fields && {self.bind(leaves)}::uuid[]")
 
     def of_tenant(self, tenant: str) -> None:

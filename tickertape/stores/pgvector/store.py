@@ -18,7 +18,7 @@ from tickertape.errors import SettingsError
 from tickertape.settings import Settings
 from tickertape.stores import window
 from tickertape.stores.base import Capability, Counts, Hit, Query, StoredDocument
-from tickertape.stores.pgvector import index, read, write
+from tickertape.stores.pgvector import fields, index, read, write
 from tickertape.stores.pgvector.connections import NAME, Connections
 from tickertape.stores.pgvector.query import candidates, count, hits
 from tickertape.stores.pgvector.tables import VECTOR_TYPES
@@ -122,6 +122,18 @@ class PgvectorStore:
         """Return how many documents and chunks there are."""
         async with self._connections.use() as db:
             return await count(db, collection, tenant, filters or {})
+
+    async def field_names(self, tenant: str = DEFAULT_TENANT) -> list[str]:
+        """Return the fields that a document has, sorted."""
+        async with self._connections.use() as db:
+            return await fields.names(db, tenant)
+
+    async def known_fields(
+        self, leaves: Iterable[tuple[str, str]], tenant: str = DEFAULT_TENANT
+    ) -> set[tuple[str, str]]:
+        """Return those of these fields with their values that a document has."""
+        async with self._connections.use() as db:
+            return await fields.known(db, leaves, tenant)
 
     async def build_index(self, tell: Callable[[str], None]) -> None:
         """Build the vector index of every model, while everybody works on; ``tell`` gets lines."""

@@ -6,15 +6,29 @@ Vectors are of length 1, so that no finite number overflows; ``norm`` is the len
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 import asyncpg
 
 from tickertape.errors import StoreError
+from tickertape.stores.pgvector import renew
 from tickertape.stores.texts import name
 
-VERSION = 1
+VERSION = 2
 SERVER_MIN = 13  # PostgreSQL
 EXTENSION_MIN = (0, 8)  # iterative scans: an index that goes on where a filter leaves too few
 VECTOR_TYPES = {False: "vector", True: "halfvec"}  # by the setting
+
+LEAVES = """
+-- Leaves of the metadata, each once: what the digests in `documents.fields` stand for.
+CREATE TABLE leaves (
+    key uuid PRIMARY KEY,     -- name, value
+    name_key uuid NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL
+);
+CREATE INDEX leaves_name ON leaves (name_key);
+"""
 
 DDL = """
 CREATE TABLE about (version int NOT NULL, vectors text NOT NULL);
@@ -53,6 +67,7 @@ CREATE INDEX documents_tenant ON documents (tenant_key);
 CREATE INDEX documents_fields ON documents USING gin (fields);
 CREATE INDEX documents_expiry ON documents (updated_at) WHERE deleted;
 
+{leaves}
 CREATE TABLE deletes (
     key uuid PRIMARY KEY,     -- tenant, id, topic, collection ('': of all)
     id_key uuid NOT NULL,
@@ -101,14 +116,19 @@ CREATE TABLE summaries (
 """
 
 
-async def create(db: asyncpg.Connection, schema: str, vectors: str) -> str:
-    """Create what is missing, one worker at a time; return the schema of the extension.
+async def create(
+    db: asyncpg.Connection, schema: str, vectors: str, patient: Callable[[], None]
+) -> str:
+    """Create what is missing, or bring an older schema up to date, one worker at a time; return the
+    schema of the extension. ``patient`` is called where that may take long.
 
     Raises:
         StoreError: the server or the extension is too old or not there, or the schema is another
             program's, of a newer Tickertape, or of another kind of vectors.
     """
     await _check_server(db)
+    if await _version(db, schema) in MIGRATIONS:
+        patient()
     lock = name("tickertape", schema).int & (2**63 - 1)
     async with db.transaction():
         await db.execute("SELECT pg_advisory_xact_lock($1)", lock)
@@ -122,11 +142,31 @@ async def create(db: asyncpg.Connection, schema: str, vectors: str) -> str:
     return where
 
 
+async def _version(db: asyncpg.Connection, schema: str) -> int | None:
+    """The schema's, None where it is none of ours."""
+    try:
+        found: int | None = await db.fetchval(f'SELECT version FROM "{schema}".about')  # noqa: S608
+    except asyncpg.PostgresError:  # it is not there, or another program's
+        return None
+    return found
+
+
+async def _add_leaves(db: asyncpg.Connection) -> None:
+    await db.execute(LEAVES)
+    await renew.all_documents(db)
+
+
+# What brings a schema of this version to the next one, in a transaction with all the others
+MIGRATIONS: Mapping[int, Callable[[asyncpg.Connection], Awaitable[None]]] = {
+    1: _add_leaves,  # values of fields were digests alone
+}
+
+
 async def _make(db: asyncpg.Connection, schema: str, vectors: str) -> None:
     there = "SELECT count(*) FROM pg_class WHERE relnamespace = $1::regnamespace"
     if await db.fetchval(there, f'"{schema}"'):
         raise StoreError(f"the schema {schema} is another program's")
-    await db.execute(DDL.format(vector=vectors))
+    await db.execute(DDL.format(vector=vectors, leaves=LEAVES))
     await db.execute("INSERT INTO about VALUES ($1, $2)", VERSION, vectors)
 
 
@@ -138,7 +178,11 @@ async def _check(db: asyncpg.Connection, schema: str, vectors: str) -> None:
         row = None
     if row is None:
         raise StoreError(f"the schema {schema} is another program's")
-    if row["version"] != VERSION:
+    if row["version"] in MIGRATIONS:
+        for step in range(row["version"], VERSION):
+            await MIGRATIONS[step](db)
+        await db.execute("UPDATE about SET version = $1", VERSION)
+    elif row["version"] != VERSION:
         raise StoreError(
             f"the schema {schema} is of version {row['version']}, this Tickertape reads {VERSION}"
         )

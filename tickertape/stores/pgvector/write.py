@@ -20,7 +20,7 @@ from tickertape.editions import Edition
 from tickertape.errors import InvalidRecord, PermanentError
 from tickertape.stores import window
 from tickertape.stores.metadata import dump
-from tickertape.stores.pgvector import ledger, words
+from tickertape.stores.pgvector import fields, ledger, words
 from tickertape.stores.pgvector.connections import NAME
 from tickertape.stores.pgvector.ledger import key_name
 from tickertape.stores.prepare import Prepared, Space
@@ -221,20 +221,22 @@ async def _write_heads(db: asyncpg.Connection, changes: Changes) -> None:
         if change.head is not None
     ]
     if rows:
+        heads = (change.head for _, change in changes.values() if change.head is not None)
+        await fields.remember(db, {leaf for head in heads for leaf in head.fields})
         await db.execute(WRITE_HEADS, *_columns(rows))
 
 
 def _head(named: uuid.UUID, key: DocumentKey, change: Change) -> tuple[Any, ...]:
     entry, head = change.entry, change.head
     assert head is not None
-    fields = ",".join(str(name(*leaf)) for leaf in head.fields)
+    leaves = ",".join(str(name(*leaf)) for leaf in head.fields)
     return (
         *(named, name(key.tenant, key.id), name(key.tenant, key.collection), name(key.tenant)),
         *(plain(key.tenant), plain(key.collection), plain(key.id)),
         *(str(entry.version), str(head.version), entry.content_hash, len(entry.parts)),
         *(entry.deleted, plain(head.origin.topic), head.origin.partition, head.origin.offset),
         *(plain(head.batch_id), head.updated_at, plain(head.source), plain(head.model)),
-        *(head.metadata, f"{{{fields}}}", entry.editions.dumps()),
+        *(head.metadata, f"{{{leaves}}}", entry.editions.dumps()),
     )
 
 

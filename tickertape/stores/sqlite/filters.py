@@ -11,8 +11,8 @@ from typing import Any
 
 import apsw
 
-from tickertape.stores import metadata
 from tickertape.stores.base import Counts, Mode, Query
+from tickertape.stores.conditions import Condition, condition
 from tickertape.stores.sqlite import read, values
 from tickertape.stores.sqlite.signbits import Ids
 
@@ -41,7 +41,7 @@ def chosen(db: apsw.Connection, query: Query) -> Filter | None:
     Vectors of two tenants are in different spaces; words are in one index.
 
     Raises:
-        InvalidRecord: a filter's value is not a scalar or a list of scalars.
+        InvalidRecord: a filter is none.
     """
     narrow = query.collection is not None or query.filters
     if not narrow and (query.mode is Mode.DENSE or _alone(db, query.tenant)):
@@ -74,8 +74,8 @@ def _alone(db: apsw.Connection, tenant: str) -> bool:
 def _build(
     db: apsw.Connection, tenant: str, collection: str | None, wanted: Mapping[str, Any]
 ) -> Filter:
-    looked_up = (metadata.wanted(name, value) for name, value in wanted.items())
-    fields = [(name, json.dumps(several)) for name, several in looked_up]
+    asked = (condition(name, value) for name, value in wanted.items())
+    fields = [(each.name, json.dumps(_values(db, each))) for each in asked]
     conditions = ["d.tenant = ?"]
     bindings: list[Any] = [values.bind(tenant)]
     if collection is not None:
@@ -110,6 +110,41 @@ def matching(db: apsw.Connection, chosen: Filter) -> Ids:
         f" CROSS JOIN chunks c ON c.document = d.id WHERE {chosen.where}",
         (*chosen.driver_bindings, *chosen.bindings),
     )
+
+
+def names(db: apsw.Connection, tenant: str) -> list[str]:
+    """The fields that a document of the tenant's has, sorted."""
+    # From name to name through the index: there are few, and of each as many rows as documents.
+    rows = db.execute(
+        "WITH RECURSIVE each_name (name) AS (SELECT min(name) FROM fields UNION ALL"
+        " SELECT (SELECT min(name) FROM fields WHERE name > n.name) FROM each_name n"
+        " WHERE n.name IS NOT NULL)"
+        " SELECT n.name FROM each_name n WHERE EXISTS (SELECT 1 FROM fields f"
+        " JOIN documents d ON d.id = f.document WHERE f.name = n.name AND d.tenant = ?)",
+        (values.bind(tenant),),
+    )
+    return [name for (name,) in rows]
+
+
+def known(
+    db: apsw.Connection, leaves: Sequence[tuple[str, str]], tenant: str
+) -> set[tuple[str, str]]:
+    """Those of these fields with their values that a document of the tenant's has."""
+    rows = db.execute(
+        "SELECT DISTINCT value ->> 0, value ->> 1 FROM json_each(?) j WHERE EXISTS (SELECT 1"
+        " FROM fields f JOIN documents d ON d.id = f.document"
+        " WHERE f.name = j.value ->> 0 AND f.value = j.value ->> 1 AND d.tenant = ?)",
+        (json.dumps(leaves), values.bind(tenant)),
+    )
+    return {(name, value) for name, value in rows}
+
+
+def _values(db: apsw.Connection, asked: Condition) -> Sequence[str]:
+    """The values that pass, of those that there are of the field, whosever they are."""
+    if asked.equal is not None:
+        return asked.equal
+    rows = db.execute("SELECT DISTINCT value FROM fields WHERE name = ?", (asked.name,))
+    return asked.chosen(value for (value,) in rows)
 
 
 def _rarest(db: apsw.Connection, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:

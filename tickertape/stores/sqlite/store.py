@@ -19,7 +19,8 @@ from tickertape.errors import OutageError
 from tickertape.settings import Settings
 from tickertape.stores.base import Capability, Counts, Hit, Query, StoredDocument
 from tickertape.stores.sqlite import read, write
-from tickertape.stores.sqlite.filters import count
+from tickertape.stores.sqlite.filters import count as counts
+from tickertape.stores.sqlite.filters import known, names
 from tickertape.stores.sqlite.query import Searcher, hits
 from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
 from tickertape.versions import Version
@@ -116,7 +117,17 @@ class SqliteStore:
         filters: Mapping[str, Any] | None = None,
     ) -> Counts:
         """Return how many documents and chunks there are."""
-        return await self._open().read(count, collection, tenant, filters)
+        return await self._open().read(counts, collection, tenant, filters)
+
+    async def field_names(self, tenant: str = DEFAULT_TENANT) -> list[str]:
+        """Return the fields that a document has, sorted."""
+        return await self._open().read(names, tenant)
+
+    async def known_fields(
+        self, leaves: Iterable[tuple[str, str]], tenant: str = DEFAULT_TENANT
+    ) -> set[tuple[str, str]]:
+        """Return those of these fields with their values that a document has."""
+        return await self._open().read(known, list(leaves), tenant)
 
     async def expire(self, deleted_before: float) -> int:
         """Forget deletes, and heads of documents without a text, of before this time."""
