@@ -25,10 +25,12 @@ from tickertape.cli import (
     dlq,
     doctor,
     export_model,
+    ingest,
     read,
     reset,
     search,
     send,
+    sources,
     stores,
     topics,
 )
@@ -55,7 +57,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics, stores):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, read, batches, dlq, search, config, doctor, reset):
+    for module in (send, ingest, sources, read, batches, dlq, search, config, doctor, reset):
         for command in module.commands(settings):
             cli.add_command(command)
     for old, now in RENAMED.items():

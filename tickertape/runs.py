@@ -73,6 +73,7 @@ class Known:
     last: Run | None = None
     old: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)  # runs
+    open: list[Run] = field(default_factory=list)  # runs that have not read all they want
 
     @property
     def since(self) -> Bookmark | None:
@@ -140,6 +141,7 @@ class Runs:
                 known.old[entry.key] = entry.offset, entry.kind
         known.run = runs.get(self._run)
         known.ended = {run.id for run in runs.values() if run.ended}
+        known.open = [run for run in runs.values() if not run.ended]
         return known
 
     @asynccontextmanager

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from models import FinancialDocument, TextMessage
 from tickertape import flows, spaces
-from tickertape import headers as h
 from tickertape.record import Outgoing
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.base import Store, StoredDocument
-from web import dlq, submission
+from web import dlq, sending, submission
 from web.documents_bodies import (
     Chunk,
     DeleteQuery,
@@ -35,7 +33,6 @@ from web.routes import Reply, Route, services_of
 
 Found = list[tuple[str, StoredDocument]]  # store's name, document
 
-SEEN_SECONDS = 1.0  # how long a 202 waits until this worker itself knows the batch
 POSTS_MAX = 16  # each may hold a body of TICKERTAPE_WEB_BODY_BYTES_MAX in memory
 
 _posts = Gate(POSTS_MAX, "posts of documents")
@@ -56,13 +53,13 @@ async def post(request: web.Request) -> web.Response:
         batch = await submission.read(request, query, inputs[topic])
         _check_new(services, batch)
         declare = services.batches.get(batch.id) is None
-        headers = _trace(request)
+        headers = sending.trace(request)
         records = submission.records(batch, topic, headers)
         if declare:
             status = submission.declaration(batch, services.settings.topic_batch_status)
-            await _send(services, [status])
+            await sending.send(services, [status])
         await _send_documents(services, batch, records)
-    await _until_seen(services, batch.id)
+    await sending.until_seen(services, batch.id)
     many = "1 document" if len(batch.ids) == 1 else f"{len(batch.ids)} documents"
     answer = Queued(
         message=f"{many} queued on {topic}",
@@ -118,8 +115,8 @@ async def delete(request: web.Request) -> web.Response:
         )
         if not topics:
             raise _missing(id, failed)
-    headers = _trace(request)
-    await _send(services, [Outgoing(topic, id.encode(), None, headers) for topic in topics])
+    headers = sending.trace(request)
+    await sending.send(services, [Outgoing(topic, id.encode(), None, headers) for topic in topics])
     return reply(Deleting(message=f"delete of {id} queued", id=id, topics=topics), 202)
 
 
@@ -159,23 +156,10 @@ def _check_new(services: Services, batch: submission.Submission) -> None:
     )
 
 
-def _check_kafka(services: Services) -> None:
-    """Say at once that it is away, where that is known: the producer waits for it."""
-    if why := services.runtime.unready().get("kafka"):
-        raise unavailable(f"Kafka is away: {why}")
-
-
-async def _send(services: Services, records: Sequence[Outgoing]) -> None:
-    _check_kafka(services)
-    for error in await services.publisher.send(records):
-        if error is not None:
-            raise unavailable(f"Kafka did not take it: {error}") from error
-
-
 async def _send_documents(
     services: Services, batch: submission.Submission, records: Sequence[Outgoing]
 ) -> None:
-    _check_kafka(services)
+    sending.check_kafka(services)
     results = await services.publisher.send(records)
     failed = [id for id, error in zip(batch.ids, results, strict=True) if error is not None]
     if failed:
@@ -187,16 +171,6 @@ async def _send_documents(
             total_documents=batch.total,
             failed=failed,
         )
-
-
-async def _until_seen(services: Services, batch_id: str) -> None:
-    """Wait until this worker has read the declaration, so that Location is no 404.
-
-    After `SEEN_SECONDS` it does without: the batch is declared, and will be read later.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SEEN_SECONDS):
-            await anext(aiter(services.batches.watch(batch_id)))
 
 
 async def _stored(
@@ -247,12 +221,6 @@ def _answer(store: str, document: StoredDocument, ours: str) -> Stored:
             for c in document.chunks
         ],
     )
-
-
-def _trace(request: web.Request) -> list[tuple[str, bytes | None]]:
-    """The caller's trace goes on in Kafka."""
-    trace = request.headers.get(h.TRACEPARENT)
-    return [] if trace is None else [(h.TRACEPARENT, trace.encode("ascii", "replace"))]
 
 
 TAG = "Documents"

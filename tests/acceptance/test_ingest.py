@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from testkit.system import System, Worker, until
+import httpx
+
+from testkit.system import ROOT, System, Worker, until
 
 COUNT = 30
 
@@ -92,6 +96,47 @@ async def test_a_source_and_the_store_agree_after_every_ingest(system: System, t
     state = await desk.ingest(worker, full=True, yes=True)
     assert (state["status"], state["total_documents"]) == ("completed", 0)
     await desk.stored(0)
+
+
+async def command(system: System, *words: str, code: int = 0) -> Any:
+    """Run one of ours, and return the JSON that it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faust", "-A", "app", *words, "--json"),
+        cwd=ROOT,
+        env=system.env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await process.communicate()
+    assert process.returncode == code, said.decode()
+    return json.loads(out)
+
+
+async def test_routes_and_the_command_lead_to_the_same_ingest(system: System, tmp_path: Path):
+    desk = Desk(system, tmp_path / "notes")
+    worker = await system.worker()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}", timeout=60) as client:
+        answer = await client.post("/ingest-data", json={"source_id": "notes"}, params={"wait": 50})
+        assert (answer.status_code, answer.json()["done"]) == (200, COUNT)
+        (desk.folder / "new.txt").write_text("A new company.")
+        answer = await client.post("/ingest-data-async", json={"source_id": "notes"})
+        assert answer.status_code == 202
+        state = await system.finished(worker, answer.json()["batch_id"])
+        assert (state["status"], state["done"]) == ("completed", 1)
+        recent = (await client.get("/recent-batches")).json()["batches"]
+        assert recent[0]["batch_id"] == answer.json()["batch_id"]
+        events = await client.get(answer.headers["Location"], params={"watch": "1"})
+        assert "event: done" in events.text
+    found = await command(system, "ingest", "notes", "--full", "--wait")
+    assert (found["status"], found["unchanged"]) == ("completed", COUNT + 1)
+    shown = await command(system, "sources", "show", "notes")
+    assert shown["documents"] == COUNT + 1
+    assert shown["last_ingest"] == {"batch_id": found["batch_id"], "documents": COUNT + 1}
+    assert shown["running"] == []
+    assert shown["sample"]["id"] == "notes/new.txt"
+    (desk.folder / "bad.txt").write_bytes(b"")
+    assert (await command(system, "ingest", "notes", "--wait", code=1))["dead"] == 1
+    assert (await command(system, "ingest", "notes", "--no-wait"))["source"] == "notes"
 
 
 async def test_a_request_of_any_producer_names_a_source_and_brings_no_password(

@@ -41,6 +41,10 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/documents/{id}", {"id": "nope"}, 404),
     ("DELETE", "/documents/{id}", {"id": "d"}, 202),
     ("DELETE", "/documents/{id}", {"id": "nope"}, 404),
+    ("POST", "/ingest-data", {"json": {"source_id": "notes"}, "params": {"wait": "0"}}, 202),
+    ("POST", "/ingest-data", {"json": {"source_id": "nope"}}, 422),
+    ("POST", "/ingest-data-async", {"json": {"source_id": "notes"}}, 202),
+    ("POST", "/ingest-data-async", {"json": {"source_id": "notes", "batch_id": "b"}}, 409),
     ("GET", "/ingest-status/{batch_id}", {"batch_id": "b"}, 200),
     ("GET", "/ingest-status/{batch_id}", {"batch_id": "nope"}, 404),
     ("GET", "/recent-batches", {}, 200),
@@ -75,11 +79,12 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/dlq/replay", {"json": {"key": "x" * 5000}}, 413),
     ("POST", "/dlq/replay", {"json": {"all": True}, "down": "no Kafka broker answers"}, 503),
 ]
+SOURCES = {"notes": {"kind": "files", "path": "notes"}}
 
 
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path, web_body_bytes_max=4000) as made:
+    async with parts(tmp_path, web_body_bytes_max=4000, sources=SOURCES) as made:
         await store_text(made, "d", "Revenue rose nine per cent.", ticker="ACME")
         await made.batches.put("b", total_documents=3, done=1)
         made.letters.put("text-messages", "d", b'{"id": "d", "text": 5}', "b")

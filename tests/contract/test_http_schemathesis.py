@@ -24,11 +24,12 @@ from web.server import Runner
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 20  # made up for each operation, beside those that cover the description
+SOURCES = {"notes": {"kind": "files", "path": "notes"}}
 
 
 @pytest.fixture
 async def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
-    async with parts(tmp_path) as made:
+    async with parts(tmp_path, sources=SOURCES) as made:
         await store_text(made, "d", "Revenue rose nine per cent.", ticker="ACME")
         await made.batches.put("b", "completed", total_documents=1, done=1)
         made.letters.put("text-messages", "d", b'{"id": "d", "text": 5}', "b")

@@ -16,6 +16,7 @@ from tickertape import kafka_admin
 from tickertape.broker import EmbeddedBroker
 from tickertape.cli.check import Check
 from tickertape.cli.failure import one_line
+from tickertape.cli.sources import check_one
 from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.documents import Delete, Document, DocumentKey, Put, StoredChunk, chunk_id
 from tickertape.editions import Edition
@@ -84,6 +85,8 @@ async def examine(
     for store in stores:
         yield await _store(store, write)
     yield await _llm(settings)
+    for name in settings.source_names:
+        yield await check_one(settings, name)
     async for check in ask_worker(address or worker_address(settings)):
         yield check
 

@@ -86,14 +86,14 @@ async def send(settings: Settings, plan: Plan, sent: Sent) -> None:
         BrokerError: the broker cannot be reached, does not have the topic, or stops answering.
     """
     await _prepare(settings, plan.topic)
-    async with _publisher(settings) as publisher, _reader(settings, plan) as reader:
+    async with publisher(settings) as sender, _reader(settings, plan) as reader:
         before = _total_of(reader, plan)
         known = None if plan.total is None else before + plan.total
-        await _declare(publisher, settings, plan, known)
-        await _deliver(publisher, plan, sent)
+        await _declare(sender, settings, plan, known)
+        await _deliver(sender, plan, sent)
         total = before + sent.count
         if total != known:
-            await _declare(publisher, settings, plan, total)
+            await _declare(sender, settings, plan, total)
         if plan.wait and reader is not None and sent.count:
             sent.state = await _follow(settings, reader, plan, total)
 
@@ -109,17 +109,17 @@ async def _prepare(settings: Settings, topic: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _publisher(settings: Settings) -> AsyncIterator[KafkaPublisher]:
-    # Every consumer can read what is not compressed.
-    publisher = KafkaPublisher(settings.model_copy(update={"compression": "none"}))
+async def publisher(settings: Settings) -> AsyncIterator[KafkaPublisher]:
+    """Give what produces. Every consumer can read what is not compressed."""
+    made = KafkaPublisher(settings.model_copy(update={"compression": "none"}))
     try:
         try:
-            await publisher.start()
+            await made.start()
         except KafkaError as error:
             raise BrokerError(f"no Kafka broker answers at {settings.bootstrap}") from error
-        yield publisher
+        yield made
     finally:
-        await publisher.stop()
+        await made.stop()
 
 
 @contextlib.asynccontextmanager
@@ -129,6 +129,13 @@ async def _reader(settings: Settings, plan: Plan) -> AsyncIterator[BatchReader |
         yield None
         return
     reader = BatchReader(settings)
+    async with caught_up(settings, reader):
+        yield reader
+
+
+@contextlib.asynccontextmanager
+async def caught_up(settings: Settings, reader: BatchReader) -> AsyncIterator[None]:
+    """Read where batches stand, from when all that stood there has been read."""
     await reader.start()
     try:
         try:
@@ -139,7 +146,7 @@ async def _reader(settings: Settings, plan: Plan) -> AsyncIterator[BatchReader |
             raise BrokerError(
                 f"{settings.topic_batch_status} could not be read from {settings.bootstrap}"
             ) from None
-        yield reader
+        yield
     finally:
         await reader.stop()
 
