@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import structlog
@@ -42,6 +43,7 @@ from tickertape.values import ID_BYTES_MAX
 
 AT_ONCE = 4  # ingests of one worker
 AHEAD_SECONDS = 0.2
+AGAIN_SECONDS = 1.0
 FREELY = 10  # so many documents are removed whatever share they are
 
 log = structlog.get_logger("tickertape.ingest")
@@ -176,10 +178,33 @@ class Ingest:
         return Run(self._request.run, self._request.batch_id, full, base=base)
 
     async def _send(self, transactions: Transactions, run: Run, known: Known) -> Run:
-        """Send the pages that are left."""
+        """Send the pages that are left. A source that breaks off is begun again behind the last
+        page, as long as pages come."""
         since = None if run.full else known.since
         count = await self._source.count(since)
-        pages = self._source.pages(run.bookmark, since)
+        while True:
+            before = run.sent
+            async with aclosing(self._source.pages(run.bookmark, since)) as pages:
+                run, failed = await self._send_pages(transactions, run, pages, count)
+            if failed is None:
+                break
+            if not isinstance(failed, TransientError) or run.sent == before:
+                raise failed
+            self._log.warning("ingest_broken_off", sent=run.sent, error=str(failed))
+            await asyncio.sleep(AGAIN_SECONDS)
+        if not run.ended:  # nothing there, or nothing new
+            run = replace(run, ended=True, bookmark=run.bookmark or since)
+            await transactions.send(self._runs.end(run))
+        return run
+
+    async def _send_pages(
+        self,
+        transactions: Transactions,
+        run: Run,
+        pages: AsyncIterator[Page],
+        count: int | None,
+    ) -> tuple[Run, Exception | None]:
+        """Send what comes; return how far the run is, and why no more came where that is no end."""
         page, failed = await _next(pages)
         while page is not None:
             # One ahead: what is the last page is known when it is sent, and so is the total.
@@ -194,12 +219,7 @@ class Ingest:
             await transactions.send([*records, *self._runs.page(page, run)])
             metrics.ingested.labels(self._source.name).inc(page.count)
             page = following
-        if failed is not None:
-            raise failed
-        if not run.ended:  # nothing there, or nothing new
-            run = replace(run, ended=True, bookmark=run.bookmark or since)
-            await transactions.send(self._runs.end(run))
-        return run
+        return run, failed
 
     async def _wait(self, run: Run) -> None:
         """Wait while too much of it waits to be embedded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
@@ -113,10 +114,11 @@ async def _show(settings: Settings, name: str) -> dict[str, Any]:
         described = await source.describe()
         count = await source.count()
         sample: Row | Unread | None = None
-        async for page in source.pages():
-            sample = next((row for row in page.rows if isinstance(row, Row)), None)
-            if sample is not None:
-                break
+        async with aclosing(source.pages()) as pages:
+            async for page in pages:
+                sample = next((row for row in page.rows if isinstance(row, Row)), None)
+                if sample is not None:
+                    break
     except (OutageError, PermanentError, OSError) as error:
         raise SettingsError(f"{name}: {error}") from None
     finally:

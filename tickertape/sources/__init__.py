@@ -20,7 +20,9 @@ from tickertape.sources.base import Source, SourceConfig
 
 KINDS = {
     "files": "tickertape.sources.files:FilesSource",
+    "postgres": "tickertape.sources.postgres:PostgresSource",
 }
+DATABASES = frozenset({"postgres"})
 # What producers call the kinds
 ALIASES = {"file": "files", "folder": "files", "postgresql": "postgres", "pg": "postgres"}
 
@@ -109,18 +111,31 @@ def of_request(settings: Settings, wanted: Wanted) -> Source:
             )
         return _inline(wanted)
     if wanted.source_id is not None and wanted.source_id in settings.source_names:
-        return open_source(settings, wanted.source_id)
+        return _open(settings, wanted.source_id, wanted)
     if wanted.kind is None:
         known = ", ".join(settings.source_names) or "none"
         raise InvalidRecord("source_id", f"a configured source ({known})", wanted.source_id)
     kind = ALIASES.get(wanted.kind.lower(), wanted.kind.lower())
     found = [each for each in settings.source_names if _fits(settings.sources[each], kind, wanted)]
     if len(found) == 1:
-        return open_source(settings, found[0])
+        return _open(settings, found[0], wanted)
     said = f"{kind} {wanted.table or ''}".strip()
     if not found:
         raise InvalidRecord("db_type", f"a configured source: none in config.yaml is {said}")
     raise InvalidRecord("source_id", f"one of {', '.join(found)}: {said} is in several")
+
+
+def _open(settings: Settings, name: str, wanted: Wanted) -> Source:
+    """Open a configured source. One of a database without a table takes the request's, and is then
+    a source of its own."""
+    tree = settings.sources[name]
+    if ALIASES.get(tree.get("kind", ""), tree.get("kind")) in DATABASES and not tree.get("table"):
+        if wanted.table is None:
+            raise InvalidRecord("table_or_collection", f"a table: {name} is a whole database")
+        more = {"columns": list(wanted.columns), "text_fields": list(wanted.text_fields)}
+        chosen = {key: value for key, value in more.items() if value}
+        return _build(f"{name}.{wanted.table}", {**tree, **chosen, "table": wanted.table})
+    return open_source(settings, name)
 
 
 def _secret(connection: Mapping[str, Any]) -> str | None:
@@ -143,7 +158,7 @@ def _inline(wanted: Wanted) -> Source:
         return _build(name, tree)
     except SettingsError as error:
         field, _, said = str(error).removeprefix(f"sources.{name}.").partition(": ")
-        raise InvalidRecord(f"connection_params.{field}", said.removeprefix("expected ")) from None
+        raise InvalidRecord(f"connection_params.{field}", said.rpartition("expected ")[2]) from None
 
 
 def _fits(tree: object, kind: str, wanted: Wanted) -> bool:

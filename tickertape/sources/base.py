@@ -6,7 +6,7 @@ crash.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -99,7 +99,7 @@ class Source(Protocol):
 
     def pages(
         self, bookmark: Bookmark | None = None, since: Bookmark | None = None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Yield all rows in pages, in an order that is the same each time; ``bookmark``: those
         behind the page that had it.
 

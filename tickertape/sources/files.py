@@ -7,12 +7,13 @@ is gone is told by its absence. Nothing out of the folder is read, whatever a li
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import fnmatch
 import importlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -36,17 +37,19 @@ from tickertape.sources.base import (
     Unread,
 )
 from tickertape.sources.fields import labelled, rest
+from tickertape.sources.pdf import PdfReader
 from tickertape.text import blank
 from tickertape.values import clean
 
 LINE_BYTES_MAX = 16 * 2**20
 NOT_YET = ("*.tmp", "*.part", "*.partial", "*.crdownload", "*.swp", "*~", "~$*")
 MARGIN_NS = 2 * 10**9  # some file systems keep two seconds
+PDFS = (".pdf",)
 PAGES = (".html", ".htm", ".xhtml")
 LINES = (".jsonl", ".ndjson")
 TABLES = (".csv", ".tsv")
 BEGINNINGS = ((b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip file"), (b"\x1f\x8b", "gzipped"))
-KINDS = (*feed.TEXTS, *PAGES, *LINES, *TABLES)
+KINDS = (*feed.TEXTS, *PAGES, *PDFS, *LINES, *TABLES)
 
 csv.field_size_limit(LINE_BYTES_MAX)
 
@@ -58,6 +61,7 @@ class FilesConfig(SourceConfig):
     include: tuple[str, ...] = ("**",)
     exclude: tuple[str, ...] = ()
     bytes_max: int = Field(64 * 2**20, ge=1)  # of one file
+    pages_max: int = Field(10_000, ge=1)  # of one PDF
     id_field: str | None = None  # of JSON lines and tables
     text_fields: tuple[str, ...] = ()
 
@@ -97,12 +101,14 @@ class FilesSource:
     def __init__(self, name: str, config: FilesConfig) -> None:
         self.name = name
         self.config = config
+        self._pdf = PdfReader(config.pages_max)
 
     async def start(self) -> None:
         """Nothing to open."""
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """End the reader of PDFs. Safe to call twice."""
+        await asyncio.to_thread(self._pdf.close)
 
     async def describe(self) -> Description:
         """Count the files by their kind."""
@@ -123,13 +129,18 @@ class FilesSource:
         return sum(self._count_of(file) for file in self._files() if not _as_it_was(file, since))
 
     def _count_of(self, file: _File) -> int:
-        if file.refused is None and PurePosixPath(file.name).suffix.lower() in (*LINES, *TABLES):
+        """How many documents a file has; of a PDF, its pages: some may be without text."""
+        kind = PurePosixPath(file.name).suffix.lower()
+        if file.refused is None and kind in (*LINES, *TABLES):
             return sum(1 for _ in self._items(file))
+        if file.refused is None and kind in PDFS:
+            with contextlib.suppress(Rejected):
+                return self._pdf.count(file.path)
         return 1
 
     async def pages(
         self, bookmark: Bookmark | None = None, since: Bookmark | None = None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Yield the documents by path, and by row within a file."""
         begun = bookmark["begun"] if bookmark else time.time_ns()
         pages = self._pages(bookmark, since, begun)
@@ -227,8 +238,9 @@ class FilesSource:
             return
         kind = PurePosixPath(file.name).suffix.lower()
         read: Callable[[_File], Iterator[Item]] = (
-            self._lines if kind in LINES else self._table if kind in TABLES else self._one
-        )
+            {**dict.fromkeys(LINES, self._lines), **dict.fromkeys(TABLES, self._table)}
+            | dict.fromkeys(PDFS, self._pdf_pages)
+        ).get(kind, self._one)
         try:
             yield from read(file)
         except FileNotFoundError:
@@ -256,6 +268,18 @@ class FilesSource:
         if blank(text):
             raise Rejected("there is no text in it")
         yield Row(file.name, text, metadata, file.modified)
+
+    def _pdf_pages(self, file: _File) -> Iterator[Item]:
+        """A document a page: what is found says on which page it stands."""
+        for page in self._pdf.pages(file.path):
+            metadata = {
+                "path": file.name,
+                "format": "pdf",
+                "title": page.title or file.name.rpartition("/")[2],
+                "page": page.number,
+                "pages": page.count,
+            }
+            yield Row(f"{file.name}{PART}{page.number}", page.text, metadata, file.modified)
 
     def _lines(self, file: _File) -> Iterator[Item]:
         """A file with a JSON object a line."""
