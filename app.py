@@ -16,6 +16,7 @@ from agents import embed, ingest, progress, summarize, write
 from runtime import Worker
 from tables import batches
 from tickertape import settings as settings_module
+from tickertape import watching
 from tickertape.errors import StartError
 from web.server import Runner
 from worker import TickertapeApp, table_partition
@@ -35,6 +36,7 @@ app.lifecycle = worker
 if "ingest" in settings.roles:
     for ingest_spec in ingest.specs(settings, lambda: worker.services):
         worker.add(ingest_spec)
+    worker.background.append(lambda: watching.watch(settings, lambda: worker.services))
 if "embed" in settings.roles:
     for text_spec in embed.specs(settings, lambda: worker.services):
         worker.add(text_spec)

@@ -157,7 +157,7 @@ class Ingest:
         name = f"{self._settings.app_id}-ingest-{self._request.run}"
         async with Transactions(self._settings, name) as transactions:
             known = await self._runs.read()
-            run = known.run or self._first(known)
+            run = known.run or await self._first(known)
             if known.begun is None:
                 await transactions.send(self._runs.begin(run))
                 known = replace(await self._runs.read(), last=known.last)
@@ -171,11 +171,15 @@ class Ingest:
             await self._declare(run.base + run.sent)
         self._log.info("ingested", documents=run.sent, removed=removed)
 
-    def _first(self, known: Known) -> Run:
+    async def _first(self, known: Known) -> Run:
         full = self._request.full or not self._source.follows or known.since is None
         state = self._services.batches.get(self._request.batch_id)
         base = (state or {}).get("total_documents") or 0
-        return Run(self._request.run, self._request.batch_id, full, base=base)
+        watched = self._source.config.watch_seconds is not None
+        fingerprint = await self._source.fingerprint() if watched else None
+        return Run(
+            *(self._request.run, self._request.batch_id, full), base=base, fingerprint=fingerprint
+        )
 
     async def _send(self, transactions: Transactions, run: Run, known: Known) -> Run:
         """Send the pages that are left. A source that breaks off is begun again behind the last

@@ -51,6 +51,7 @@ class Run:
     bookmark: Bookmark | None = None
     ended: bool = False
     swept: bool = False
+    fingerprint: str | None = None  # of the source, when the run began
 
     def after(self, page: Page, *, last: bool) -> Run:
         """How far it is when a page was sent."""
@@ -218,6 +219,7 @@ class Runs:
             "bookmark": run.bookmark,
             "ended": run.ended,
             "swept": run.swept,
+            "fingerprint": run.fingerprint,
         }
         return self._record(STATE, value)
 

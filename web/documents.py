@@ -23,6 +23,7 @@ from web.documents_bodies import (
     DocumentQuery,
     DocumentsInput,
     DocumentsQuery,
+    FilesForm,
     Queued,
     Stored,
 )
@@ -39,7 +40,7 @@ _posts = Gate(POSTS_MAX, "posts of documents")
 
 
 async def post(request: web.Request) -> web.Response:
-    """Send one document, a list, or ``{"documents": [...]}``; as JSON, or as JSON lines.
+    """Send one document, a list, or ``{"documents": [...]}``: JSON, JSON lines, or a form's files.
 
     All are checked before the first is sent: one wrong field sends nothing. They are one batch,
     declared with its total; its progress is at ``Location``. 202 says that the broker has
@@ -235,6 +236,7 @@ ROUTES = (
         query=DocumentsQuery,
         body=DocumentsInput,
         lines=DocumentBody,
+        form=FilesForm,
         errors=(400, 409, 413, 415, 422, 503),
     ),
     Route(

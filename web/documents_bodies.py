@@ -56,6 +56,17 @@ class DocumentsBody(Body):
     )
 
 
+class FilesForm(Body):
+    """Files, read as those of a folder are; all other fields are those of each document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    file: list[bytes] = Field(
+        min_length=1,
+        description="txt, md, html, pdf (a document a page), jsonl, csv (a document a row).",
+    )
+
+
 DocumentsInput = DocumentBody | list[DocumentBody] | DocumentsBody
 
 

@@ -41,6 +41,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
         add(route.query, "validation")
         add(route.body, "validation")
         add(route.lines, "validation")
+        add(route.form, "validation")
         for reply in route.replies:
             add(reply.kind, "serialization")
     schemas, definitions = TypeAdapter.json_schemas(
@@ -68,6 +69,8 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
                 one = schema(route.lines, "validation")
                 lines = {"type": "array", "items": one, "minItems": 1, "description": "One a line."}
                 content[JSON_LINES] = {"schema": lines}
+            if route.form is not None:
+                content["multipart/form-data"] = {"schema": schema(route.form, "validation")}
             operation["requestBody"] = {"required": True, "content": content}
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {

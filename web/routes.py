@@ -32,7 +32,8 @@ class Reply:
 class Route:
     """One method on one path. The handler's docstring is its description.
 
-    ``lines`` is what a line of JSON lines holds, where the body may be those too. ``errors`` are
+    ``lines`` is what a line of JSON lines holds, where the body may be those too; ``form`` what a
+    form with files does. ``errors`` are
     the problem statuses it may answer besides 500. ``name`` is for generated clients, where method
     and path alone make none that is its own.
     """
@@ -47,6 +48,7 @@ class Route:
     body: Any = None
     body_media: str = "application/json"
     lines: Any = None
+    form: Any = None
     errors: tuple[int, ...] = ()
     name: str = ""
 

@@ -19,6 +19,7 @@ from tickertape.decode import Limits
 from tickertape.encode import batch_status
 from tickertape.errors import PermanentError
 from tickertape.record import Outgoing, Record
+from web import uploads
 from web.documents_bodies import DocumentBody, DocumentsBody, DocumentsQuery
 from web.errors import invalid
 from web.exchange import JSON_LINES, check, decode, field_errors, media_of, read_bytes, read_json
@@ -110,11 +111,13 @@ def location(batch_id: str) -> str:
 
 async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
     """Return the raw documents, and what the envelope says of the batch."""
-    if media_of(request) in JSON_LINES:
+    envelope: dict[str, Any] = {}
+    if media_of(request) == uploads.FORM:
+        raw = await uploads.read(request)
+    elif media_of(request) in JSON_LINES:
         lines = (await read_bytes(request)).split(b"\n")
         numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
         raw = [decode(line, f"Line {n}") for n, line in numbered]
-        envelope: dict[str, Any] = {}
     else:
         body = await read_json(request)
         if isinstance(body, dict) and "documents" in body and "text" not in body:
@@ -129,7 +132,6 @@ async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
             }
         else:
             raw = body if isinstance(body, list) else [body]
-            envelope = {}
     if not raw:
         raise invalid([("documents", "expected at least one")])
     return raw, envelope

@@ -28,6 +28,8 @@ class SourceConfig(BaseModel):
     collection: str | None = Field(None, min_length=1, max_length=200)  # default: the source's name
     # What a full run finds gone is removed, but never more than this share without --yes.
     remove_share_max: float = Field(0.2, ge=0, le=1)
+    # Look for changes this often, and ingest them; None: when it is asked for.
+    watch_seconds: float | None = Field(None, ge=0.2, le=86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,13 @@ class Source(Protocol):
 
     async def describe(self) -> Description:
         """Look at the source; raise where it cannot be used."""
+
+    async def fingerprint(self) -> str:
+        """Return what is another when the source has changed, and costs little to find out.
+
+        Raises:
+            PermanentError: only reading it would tell.
+        """
 
     async def count(self, since: Bookmark | None = None) -> int | None:
         """Return how many documents `pages` will give; None where that is not known before."""

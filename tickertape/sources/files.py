@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import csv
 import fnmatch
+import hashlib
 import importlib
 import os
 import time
@@ -120,6 +121,16 @@ class FilesSource:
         size = sum(file.size for file in files)
         facts = (("files", said or "none"), ("bytes", f"{size:,}"))
         return Description("files", str(self.config.path), facts)
+
+    async def fingerprint(self) -> str:
+        """Names, sizes and times of all files."""
+        return await asyncio.to_thread(self._fingerprint)
+
+    def _fingerprint(self) -> str:
+        found = hashlib.blake2b(digest_size=16)
+        for file in self._files():
+            found.update(f"{file.name}\0{file.size}\0{file.touched}\0{file.refused}\n".encode())
+        return found.hexdigest()
 
     async def count(self, since: Bookmark | None = None) -> int | None:
         """Read what holds several documents, for their number."""

@@ -104,6 +104,8 @@ class PostgresConfig(SourceConfig):
     def _known(self) -> PostgresConfig:
         if self.url is None and self.database is None:
             raise ValueError("expected url, or database with host, user and password")
+        if self.watch_seconds is not None and self.cursor is None:
+            raise ValueError("watch_seconds goes with a cursor: nothing else tells what is new")
         return self
 
 
@@ -194,6 +196,13 @@ class PostgresSource:
         if config.url is not None:
             where = values.clean(config.url.get_secret_value().rpartition("@")[2].partition("?")[0])
         return Description("postgres", where, facts)
+
+    async def fingerprint(self) -> str:
+        """The greatest value of the cursor column."""
+        if self.config.cursor is None:
+            raise Rejected(f"{self.name}: watch_seconds: only a source with `cursor` is watched")
+        async with self._said(), self._pool.acquire() as db:
+            return str(await self._newest(db))
 
     async def count(self, since: Bookmark | None = None) -> int | None:
         """Ask the server; rows that come or go meanwhile are another matter."""
