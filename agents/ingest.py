@@ -7,7 +7,6 @@ broken off, by a crash or a rebalance, goes on where it was, by whoever has its 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -39,8 +38,8 @@ from tickertape.runs import Known, Run, Runs
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.sources.base import Page, Row, Source, Unread
-from tickertape.values import ID_BYTES_MAX
 
+REASON_BYTES_MAX = 2000
 AT_ONCE = 4  # ingests of one worker
 AHEAD_SECONDS = 0.2
 AGAIN_SECONDS = 1.0
@@ -264,34 +263,24 @@ class Ingest:
             self._total = total
 
     def _record(self, row: Row | Unread) -> Outgoing:
-        name, id = self._source.name, self._id(row.id)
-        headers = []
-        text = row.text if isinstance(row, Row) else ""
+        name = self._source.name
+        headers, reason = [], ""
         if isinstance(row, Unread):
-            headers = [(h.UNREADABLE, f"{row.id}: {row.reason}".encode("utf-8", "replace")[:2000])]
-        elif len(text) > self._settings.text_bytes_max:  # the rest are judged as any other's
-            reason = f"{row.id}: {len(text)} characters (TICKERTAPE_TEXT_BYTES_MAX)"
-            headers, text = [(h.UNREADABLE, reason.encode("utf-8", "replace")[:2000])], ""
-        value = EmbeddingRequest(
-            document_id=id,
-            content=text,
-            metadata=dict(row.metadata) if isinstance(row, Row) else {},
-            batch_id=self._request.batch_id,
-            timestamp=(row.timestamp if isinstance(row, Row) else None) or time.time(),
-            source=name,
-            table_name=self._source.config.collection or name,
-        ).encode()
-        return Outgoing(self._settings.topic_embedding_requests, id.encode(), value, headers)
+            reason = row.reason
+        elif len(row.text) > self._settings.text_bytes_max:  # the rest are judged as any other's
+            reason = f"{len(row.text)} characters (TICKERTAPE_TEXT_BYTES_MAX)"
+        if reason:
+            said = f"{row.id}: {reason}".encode("utf-8", "replace")
+            headers, row = [(h.UNREADABLE, said[:REASON_BYTES_MAX])], Row(row.id, "")
+        assert isinstance(row, Row)
+        collection = self._source.config.collection or name
+        request = EmbeddingRequest.of_row(row, name, collection, self._request.batch_id)
+        topic = self._settings.topic_embedding_requests
+        return Outgoing(topic, request.document_id.encode(), request.encode(), headers)
 
     def _tombstone(self, id: str) -> Outgoing:
-        return Outgoing(self._settings.topic_embedding_requests, self._id(id).encode(), None)
-
-    def _id(self, id: str) -> str:
-        """The document's id: of this source alone, as a delete is of all collections."""
-        whole = f"{self._source.name}/{id}".replace("\0", " ").encode("utf-8", "replace").decode()
-        if len(whole.encode()) <= ID_BYTES_MAX:
-            return whole
-        return f"{self._source.name}/{uuid.uuid5(NAMESPACE, whole)}"
+        id = sources.document_id(self._source.name, id)
+        return Outgoing(self._settings.topic_embedding_requests, id.encode(), None)
 
 
 async def _next(pages: AsyncIterator[Page]) -> tuple[Page | None, Exception | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from models.base import Model, document, text_entry
@@ -9,6 +10,8 @@ from tickertape.decode import Fields, Limits
 from tickertape.documents import Document
 from tickertape.encode import iso, to_json
 from tickertape.record import Record
+from tickertape.sources import document_id
+from tickertape.sources.base import Row
 
 COLLECTION = "embedding_requests"  # where documents without a table_name go
 
@@ -42,6 +45,22 @@ class EmbeddingRequest(Model):
             table_name=fields.identifier("table_name"),
             version=fields.version(),
             metadata=fields.metadata(),
+        )
+
+    @classmethod
+    def of_row(
+        cls, row: Row, source: str, collection: str, batch_id: str | None
+    ) -> EmbeddingRequest:
+        """Make the piece that a source's row is."""
+        return cls.build(
+            document_id=document_id(source, row.id),
+            content=row.text,
+            metadata=dict(row.metadata),
+            batch_id=batch_id,
+            timestamp=row.timestamp or time.time(),
+            source=source,
+            table_name=collection,
+            version=None,
         )
 
     def encode(self) -> bytes:

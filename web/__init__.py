@@ -18,6 +18,7 @@ from web import (
     errors,
     exchange,
     guard,
+    hooks,
     ingest,
     openai,
     openapi,
@@ -30,7 +31,7 @@ from web.exchange import reply
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
-RESOURCES = (pages, status, documents, ingest, batches, dlq, search, openai)
+RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, openai)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

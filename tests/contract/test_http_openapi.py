@@ -17,6 +17,7 @@ from web.openapi import operation_id
 
 DEAD = {"topic": "text-messages-dlq", "partition": "0", "offset": "0"}
 
+SIGNED = {"Authorization": "Bearer a secret of ours"}
 # (method, path template, how it is asked, status)
 EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/", {}, 200),
@@ -41,6 +42,10 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/documents/{id}", {"id": "nope"}, 404),
     ("DELETE", "/documents/{id}", {"id": "d"}, 202),
     ("DELETE", "/documents/{id}", {"id": "nope"}, 404),
+    ("POST", "/hooks/{source}", {"source": "hook", "json": {"text": "x"}, "headers": SIGNED}, 202),
+    ("POST", "/hooks/{source}", {"source": "hook", "json": {"text": "x"}}, 401),
+    ("POST", "/hooks/{source}", {"source": "notes", "json": {"text": "x"}}, 404),
+    ("POST", "/hooks/{source}", {"source": "hook", "json": {}, "headers": SIGNED}, 422),
     ("POST", "/ingest-data", {"json": {"source_id": "notes"}, "params": {"wait": "0"}}, 202),
     ("POST", "/ingest-data", {"json": {"source_id": "nope"}}, 422),
     ("POST", "/ingest-data-async", {"json": {"source_id": "notes"}}, 202),
@@ -79,7 +84,10 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/dlq/replay", {"json": {"key": "x" * 5000}}, 413),
     ("POST", "/dlq/replay", {"json": {"all": True}, "down": "no Kafka broker answers"}, 503),
 ]
-SOURCES = {"notes": {"kind": "files", "path": "notes"}}
+SOURCES = {
+    "notes": {"kind": "files", "path": "notes"},
+    "hook": {"kind": "webhook", "secret": "a secret of ours", "signature": "token"},
+}
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_each_configuration_opens(
 ) -> None:
     monkeypatch.delenv("TICKERTAPE_CONFIG", raising=False)
     for name in re.findall(r"\$\{(\w+)\}", text):
-        monkeypatch.setenv(name, "secret")
+        monkeypatch.setenv(name, "a secret of ours")
     (tmp_path / "config.yaml").write_text(text)
     settings = load(tmp_path)
     assert settings.source_names

@@ -6,21 +6,25 @@ A record on data-ingestion chooses a configured source and never brings credenti
 from __future__ import annotations
 
 import importlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
+from tickertape.documents import NAMESPACE
 from tickertape.errors import InvalidRecord, SettingsError
 from tickertape.mask import is_secret
 from tickertape.settings import Settings
 from tickertape.settings.sources import INLINE
 from tickertape.sources.base import Source, SourceConfig
+from tickertape.values import ID_BYTES_MAX
 
 KINDS = {
     "files": "tickertape.sources.files:FilesSource",
     "postgres": "tickertape.sources.postgres:PostgresSource",
+    "webhook": "tickertape.sources.webhook:WebhookSource",
 }
 DATABASES = frozenset({"postgres"})
 # What producers call the kinds
@@ -48,6 +52,14 @@ def check_all(settings: Settings) -> None:
     """
     for name in settings.source_names:
         open_source(settings, name)
+
+
+def document_id(source: str, id: str) -> str:
+    """Return the id of a row's document: no other source's, as a delete is of all collections."""
+    whole = f"{source}/{id}".replace("\0", " ").encode("utf-8", "replace").decode()
+    if len(whole.encode()) <= ID_BYTES_MAX:
+        return whole
+    return f"{source}/{uuid.uuid5(NAMESPACE, whole)}"
 
 
 def _build(name: str, tree: object) -> Source:
@@ -176,4 +188,13 @@ def _fits(tree: object, kind: str, wanted: Wanted) -> bool:
     )
 
 
-__all__ = ["KINDS", "Source", "SourceConfig", "Wanted", "check_all", "of_request", "open_source"]
+__all__ = [
+    "KINDS",
+    "Source",
+    "SourceConfig",
+    "Wanted",
+    "check_all",
+    "document_id",
+    "of_request",
+    "open_source",
+]

@@ -82,10 +82,21 @@ class Source(Protocol):
     it is configured. A row that cannot be read is an `Unread`, and no error.
     """
 
-    name: str
-    config: SourceConfig
-    follows: bool  # it understands ``since``
-    whole: bool  # with ``since``, too, its pages name all that is there
+    @property
+    def name(self) -> str:
+        """Its name in config.yaml."""
+
+    @property
+    def config(self) -> SourceConfig:
+        """What config.yaml says."""
+
+    @property
+    def follows(self) -> bool:
+        """True where it understands ``since``."""
+
+    @property
+    def whole(self) -> bool:
+        """True where its pages name all that is there with ``since``, too."""
 
     async def start(self) -> None:
         """Connect. Raises where it cannot."""
