@@ -19,6 +19,7 @@ from faust.worker import Worker as FaustWorker
 from runtime import Worker
 from tickertape import log as logging_setup
 from tickertape.cli import (
+    ask,
     batches,
     broker,
     config,
@@ -57,7 +58,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics, stores):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, ingest, sources, read, batches, dlq, search, config, doctor, reset):
+    for module in (send, ingest, sources, read, batches, dlq, search, ask, config, doctor, reset):
         for command in module.commands(settings):
             cli.add_command(command)
     for old, now in RENAMED.items():

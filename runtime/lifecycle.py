@@ -13,6 +13,7 @@ import structlog
 from runtime import process
 from runtime.standing import Standing
 from tickertape import kafka_admin, topics
+from tickertape.answer import Answers
 from tickertape.background import spawn
 from tickertape.batches import BatchReader
 from tickertape.broker import EmbeddedBroker
@@ -28,6 +29,7 @@ from tickertape.embed.runner import Runner
 from tickertape.errors import BrokerError
 from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
+from tickertape.llm import open_llm
 from tickertape.pipeline import Pipeline
 from tickertape.search import Search
 from tickertape.services import Services
@@ -129,15 +131,20 @@ class Worker:
             await self._start(store)
         runner = Runner(await asyncio.to_thread(load, settings), settings.batch_tokens)
         await self._start(runner)
-        summarizer = open_summarizer(settings, runner)
+        model = open_llm(settings)
+        if model is not None:
+            await self._start(model)
+        summarizer = open_summarizer(settings, runner, model)
         await self._start(summarizer)
+        search = Search(stores[0], runner)
         recall = Recall(settings.bootstrap)
         await self._start(recall)
         self.standing.opened = Services(
             settings=settings,
             stores=stores,
             runner=runner,
-            search=Search(stores[0], runner),
+            search=search,
+            answers=Answers(search, model, settings.answer_tokens_max),
             summarizer=summarizer,
             publisher=self.publisher,
             batches=self.batches,

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tickertape import topics
+from tickertape.answer import Answers
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.copies import dead
 from tickertape.delivery.status import FlowStatus
@@ -30,6 +31,7 @@ from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
 from tickertape.kafka.recall import Recall
+from tickertape.llm import open_llm
 from tickertape.pipeline import Pipeline
 from tickertape.record import Outgoing, Record, text_headers
 from tickertape.search import Search
@@ -292,6 +294,8 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
     batches = MemoryBatches()
     publisher = MemoryPublisher(batches, chosen.topic_batch_status)
     letters = MemoryLetters(publisher)
+    search = Search(store, runner)
+    model = open_llm(chosen)
     await store.start()
     await runner.start()
     try:
@@ -299,7 +303,8 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
             settings=chosen,
             stores=[store],
             runner=runner,
-            search=Search(store, runner),
+            search=search,
+            answers=Answers(search, model),
             summarizer=FirstSentence(),
             publisher=publisher,
             batches=batches,
@@ -311,6 +316,8 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
         made.letters = letters
         yield made
     finally:
+        if model is not None:
+            await model.stop()
         await runner.stop()
         await store.stop()
 

@@ -92,6 +92,9 @@ embed_batch_fill = _histogram(
     "Padded tokens of an inference over TICKERTAPE_BATCH_TOKENS; of one long text it may pass 1.",
     FRACTIONS,
 )
+answer_seconds = _histogram(
+    "answer_seconds", "Whole time of an answer to a question.", SECONDS, "found"
+)
 search_seconds = _histogram("search_seconds", "Time of a search.", SECONDS, "mode")
 store_write_seconds = _histogram(
     "store_write_seconds", "Time of one write to a store.", SECONDS, "store"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tickertape.answer import Answers
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.status import FlowStatus as FlowStatus
 from tickertape.dlq.box import DeadLetters
@@ -82,6 +83,7 @@ class Services:
     stores: Sequence[Store]
     runner: Runner
     search: Search
+    answers: Answers
     summarizer: Summarizer
     publisher: Publisher
     batches: Batches

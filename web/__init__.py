@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tickertape import __version__, metrics
 from web import (
+    ask,
     batches,
     choices,
     dlq,
@@ -31,7 +32,7 @@ from web.exchange import reply
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
-RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, openai)
+RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, ask, openai)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from aiohttp import web
+
+from web.errors import problem_of, response_of
+from web.leaving import LOOK_SECONDS, has_left
 
 # A comment this often keeps proxies from closing a silent stream, and finds clients that left.
 HEARTBEAT_SECONDS = 15.0
@@ -21,10 +25,25 @@ def event(name: str, data: bytes, id: int | None = None) -> bytes:
     return head + b"event: %s\ndata: %s\n\n" % (name.encode(), data)
 
 
+async def begun(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Return the events when the first of them has come: what is raised before it is no stream,
+    but an answer with a status of its own."""
+    first = await anext(events)
+
+    async def all_of_them() -> AsyncGenerator[bytes, None]:
+        async with aclosing(events):
+            yield first
+            async for one in events:
+                yield one
+
+    return all_of_them()
+
+
 async def stream(
     request: web.Request, events: AsyncIterator[bytes], heartbeat_seconds: float = HEARTBEAT_SECONDS
 ) -> web.StreamResponse:
-    """Send the events until there are no more, the client leaves, or the server shuts down.
+    """Send the events until there are no more, the client leaves, or the server shuts down. What
+    is raised among them is the last one, ``error``, with the problem.
 
     A worker at SIGTERM waits for open requests: a stream that did not listen for the
     shutdown would hold it.
@@ -37,18 +56,22 @@ async def stream(
     following = asyncio.ensure_future(_next(events))
     try:
         await response.write(b"retry: %d\n\n" % RETRY_MS)
+        quiet = 0.0
         while True:
+            wait = min(heartbeat_seconds, LOOK_SECONDS)
             done, _ = await asyncio.wait(
-                {closing, following},
-                timeout=heartbeat_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
+                {closing, following}, timeout=wait, return_when=asyncio.FIRST_COMPLETED
             )
-            if closing in done:
+            if closing in done or has_left(request):
                 break
             if following not in done:
-                await response.write(b": keep-alive\n\n")
+                quiet += wait
+                if quiet >= heartbeat_seconds:
+                    quiet = 0.0
+                    await response.write(b": keep-alive\n\n")
                 continue
-            data = following.result()
+            quiet = 0.0
+            data = _result(request, following)
             if data is None:
                 break
             await response.write(data)
@@ -64,6 +87,17 @@ async def stream(
     with contextlib.suppress(ConnectionResetError):
         await response.write_eof()
     return response
+
+
+def _result(request: web.Request, following: asyncio.Future[bytes | None]) -> bytes | None:
+    """The next event; what went wrong as the last one."""
+    if (error := following.exception()) is None:
+        return following.result()
+    if not isinstance(error, Exception):
+        raise error
+    body = response_of(request, problem_of(error)).body
+    assert isinstance(body, bytes)
+    return event("error", body)
 
 
 async def _next(events: AsyncIterator[bytes]) -> bytes | None:

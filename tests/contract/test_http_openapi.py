@@ -58,6 +58,9 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/search", {}, 422),
     ("POST", "/search", {"json": {"query": "revenue", "filters": {"ticker": "ACME"}}}, 200),
     ("POST", "/search", {"json": {"k": 3}}, 422),
+    ("POST", "/v1/ask", {"json": {"question": "revenue nine per cent"}}, 200),
+    ("POST", "/v1/ask", {"json": {"question": "pancakes"}}, 200),
+    ("POST", "/v1/ask", {"json": {"question": ""}}, 422),
     ("POST", "/v1/embeddings", {"json": {"model": "words", "input": "x"}}, 200),
     (
         "POST",

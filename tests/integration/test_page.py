@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.web_parts import Parts, flow, parts, store_text
+from testkit.llm.double import LlmDouble
+from tests.web_parts import Parts, flow, parts, served, store_text
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 SECONDS_MAX = 90
@@ -111,6 +112,36 @@ async def test_the_page_shows_flows_batches_and_results(
     assert "<mark>Revenue</mark>" in results
     assert "ticker: ACME" in results
     assert re.search(r"passages? in [\d.]+ ms", text)
+
+
+async def test_an_answer_is_streamed_with_sources_to_open(
+    client: TestClient[Any, Any], tmp_path: Path
+) -> None:
+    path = "/?ask=1&q=" + quote("revenue of the third quarter")
+    page = await browse(client, path, tmp_path / "profile")
+    answer = page[page.index('id="answer"') : page.index('id="results"')]
+    said = text_of(f"<main{answer}")
+    assert "Revenue for the third quarter rose nine per cent to 4.2 billion dollars" in said
+    assert "<details><summary><b>[1] </b>Acme, third quarter" in answer
+    assert re.search(r"extractive · [\d.]+ s", said)
+    assert "aria-busy" not in answer[: answer.index(">")]
+    nothing = await browse(client, "/?ask=1&q=" + quote("pancakes with syrup"), tmp_path / "other")
+    assert "The documents do not say." in text_of(nothing)
+
+
+async def test_a_sentence_that_is_not_supported_is_marked_on_the_page(tmp_path: Path) -> None:
+    async with (
+        LlmDouble(answer=f"Revenue was 9.9 billion dollars [1]. {HOSTILE} [7]") as double,
+        parts(tmp_path / "data", llm_url=double.url, llm_model=double.model) as made,
+        served(made) as client,
+    ):
+        await store_text(made, "acme", "Revenue of the quarter was 4.2 billion dollars.")
+        path = "/?ask=1&q=" + quote("revenue of the quarter")
+        page = await browse(client, path, tmp_path / "profile")
+    assert re.search(r'<mark class="doubt" title="Not in its sources: 9.9 billion dollars">', page)
+    assert "No such source: [7]" in text_of(page)
+    assert "<img src=x" not in page
+    assert "2 not supported" in text_of(page)
 
 
 async def test_what_documents_say_stays_text(

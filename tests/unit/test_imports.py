@@ -88,6 +88,7 @@ NEVER: dict[str, set[str]] = {
     "tickertape.pipeline": {"delivery", "services", "batches", "kafka_admin", "broker", "search"},
     "tickertape.summaries": {"delivery", "services", "pipeline", "batches", "broker", "search"},
     "tickertape.search": {"delivery", "services", "pipeline"},
+    "tickertape.answer": {"kafka", "delivery", "summarize", "services", "pipeline"},
 }
 LEAVES = ("tickertape.cli", "tickertape.demo")  # nothing in the library imports these
 REGISTRIES = (

@@ -22,6 +22,7 @@ FITS: dict[str, Any] = {
     "/documents": {"documents": [{"text": "x"}]},
     "/search": {"query": "x"},
     "/dlq/replay": {"all": True},
+    "/v1/ask": {"question": "x"},
     "/v1/embeddings": {"model": "words", "input": "x"},
     "/ingest-data": {"source_id": "notes"},
 }

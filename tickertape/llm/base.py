@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,7 +55,7 @@ class LanguageModel(Protocol):
 
     def stream(
         self, messages: Sequence[Message], max_tokens: int
-    ) -> AsyncIterator[str | Completion]:
+    ) -> AsyncGenerator[str | Completion, None]:
         """Ask, yield the answer's pieces as they come, and last the whole of it.
 
         The pieces together are the whole's text: no thinking, no empty piece. Closing the

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -168,7 +168,7 @@ class OpenAIModel:
 
     async def stream(
         self, messages: Sequence[Message], max_tokens: int
-    ) -> AsyncIterator[str | Completion]:
+    ) -> AsyncGenerator[str | Completion, None]:
         """Ask, yield the answer's pieces, and last the whole; close the iterator to end it.
 
         It ends normally only when the server ended the answer; a cut stream raises. The time
@@ -189,7 +189,7 @@ class OpenAIModel:
 
     async def _streamed(
         self, request: dict[str, Any], messages: Sequence[Message], max_tokens: int
-    ) -> AsyncIterator[str | Completion]:
+    ) -> AsyncGenerator[str | Completion, None]:
         spoken = Spoken(unseen=self._opens_unseen is not False)
         message: dict[str, Any] = {}
         reason: object = None

@@ -1,5 +1,6 @@
 // The dashboard: asks this worker every second or few, less while nothing moves or nobody looks.
 import { bindAdd } from "./add.js";
+import { bindAnswer } from "./answer.js";
 import { showBatches } from "./batches.js";
 import { ask } from "./dom.js";
 import { bindSearch } from "./search.js";
@@ -37,4 +38,5 @@ document.addEventListener("visibilitychange", () => {
 bindConsume(refresh);
 bindAdd(refresh);
 bindSearch();
+bindAnswer();
 refresh();

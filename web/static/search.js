@@ -48,6 +48,15 @@ function fromAddress() {
   again();
 }
 
+/** What the form asks for, as POST takes it. */
+export function searched() {
+  const given = new FormData($("search-form"));
+  const [q, mode, collection] = ["q", "mode", "collection"].map((name) =>
+    String(given.get(name) ?? "").trim(),
+  );
+  return { q, mode, collection, filters: Object.fromEntries(filters) };
+}
+
 const again = () => $("q").value.trim() && search();
 
 let latest = 0;
@@ -196,7 +205,8 @@ function showFilters() {
   );
 }
 
-async function open(result) {
+/** Show a document, with the passage of `result` found. */
+export async function open(result) {
   put($("document-title"), result.metadata.title ?? result.id);
   $("document-body").replaceChildren(el("p", { class: "note", text: "…" }));
   $("document").showModal();
