@@ -12,9 +12,10 @@ if __name__ == "__main__":
 
 import commands
 import web
-from agents import embed, ingest, progress, summarize, write
+from agents import embed, history, ingest, progress, summarize, write
 from runtime import Worker
 from tables import batches
+from tables import history as conversations
 from tickertape import settings as settings_module
 from tickertape import watching
 from tickertape.errors import StartError
@@ -51,6 +52,9 @@ if "progress" in settings.roles:
     apply = partial(batches.apply, table, topic=settings.topic_batch_status)
     for progress_spec in progress.specs(settings, apply, table_partition):
         worker.add(progress_spec)
+    apply_turns = partial(conversations.apply, conversations.declare(app))
+    for chat_spec in history.specs(settings, apply_turns, table_partition):
+        worker.add(chat_spec)
     worker.background.append(
         lambda: progress.close_idle(settings, lambda: worker.services, worker.batches, app.all_read)
     )

@@ -22,6 +22,7 @@ from tickertape.cli import (
     ask,
     batches,
     broker,
+    chat,
     config,
     dlq,
     doctor,
@@ -33,6 +34,7 @@ from tickertape.cli import (
     send,
     sources,
     stores,
+    summarize,
     topics,
 )
 from tickertape.errors import SettingsError, StartError
@@ -58,7 +60,7 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics, stores):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, ingest, sources, read, batches, dlq, search, ask, config, doctor, reset):
+    for module in (send, ingest, sources, read, batches, dlq, search, ask, chat, summarize, config, doctor, reset):
         for command in module.commands(settings):
             cli.add_command(command)
     for old, now in RENAMED.items():

@@ -27,6 +27,7 @@ from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.errors import BrokerError
+from tickertape.history import History
 from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.llm import open_llm
@@ -69,6 +70,7 @@ class Worker:
         self._gate = Gate()
         self.publisher = KafkaPublisher(self.settings)
         self.batches = BatchReader(self.settings)
+        self.history = History(self.settings, self.publisher.send)
         self._watch = BrokerWatch(
             self.settings.bootstrap, self.publisher.reachable, self._revive_broker
         )
@@ -144,6 +146,7 @@ class Worker:
             stores=stores,
             runner=runner,
             search=search,
+            history=self.history,
             answers=Answers(search, model, settings.answer_tokens_max),
             summarizer=summarizer,
             publisher=self.publisher,
@@ -180,6 +183,7 @@ class Worker:
         process.tune()
         await self._start(self.publisher)
         await self._start(self.batches)
+        await self._start(self.history)
         self._keep(
             ("holds", self.app.keep_holds),
             ("pings", self.standing.ping),

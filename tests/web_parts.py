@@ -30,6 +30,7 @@ from tickertape.documents import Document, DocumentKey, Vectors
 from tickertape.embed.base import Tokens
 from tickertape.embed.runner import Runner
 from tickertape.errors import InvalidRecord
+from tickertape.history import History
 from tickertape.kafka.recall import Recall
 from tickertape.llm import open_llm
 from tickertape.pipeline import Pipeline
@@ -285,6 +286,13 @@ class Parts(Services):
     letters: MemoryLetters
 
 
+def conversations(settings: Settings, publisher: MemoryPublisher) -> History:
+    """All that stood on the changelog has been read; what this worker says it knows itself."""
+    made = History(settings, publisher.send)
+    made._reader._caught_up = True
+    return made
+
+
 @asynccontextmanager
 async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
     """Start the parts with their data in ``folder``; stop them at the end."""
@@ -305,6 +313,7 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
             runner=runner,
             search=search,
             answers=Answers(search, model),
+            history=conversations(chosen, publisher),
             summarizer=FirstSentence(),
             publisher=publisher,
             batches=batches,

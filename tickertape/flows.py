@@ -42,6 +42,7 @@ class Flow:
     retries: bool = False  # its records can wait in retry topics
     internal: bool = False  # only we produce to it: its headers are believed
     compacted: bool = False
+    hours: int | None = None  # how long its topic keeps a record; None: as other topics do
     deletable: bool = False  # a null value deletes the document of its key
 
     @property
@@ -117,10 +118,15 @@ PROGRESS = Flow(
     *("progress", "batch_progress", 8, "batch_id", "internal: deltas"),
     replay=Replay.ITSELF,
 )
+CHAT = Flow(
+    *("chat", "chat_turns", 8, "user", "internal: what was said in conversations"),
+    replay=Replay.ITSELF,
+    hours=1,  # it is in the table's changelog then, and what is deleted there is to be gone here
+)
 
 FLOWS = (
     *(INGESTION, TEXT, DOCUMENTS, REQUESTS, VECTORS, UPDATES),
-    *(SUMMARIES, DECLARATIONS, PROGRESS),
+    *(SUMMARIES, DECLARATIONS, PROGRESS, CHAT),
 )
 
 

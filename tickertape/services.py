@@ -11,6 +11,7 @@ from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.status import FlowStatus as FlowStatus
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed.runner import Runner
+from tickertape.history import History
 from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Pipeline
 from tickertape.record import Outgoing
@@ -84,6 +85,7 @@ class Services:
     runner: Runner
     search: Search
     answers: Answers
+    history: History
     summarizer: Summarizer
     publisher: Publisher
     batches: Batches

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from tickertape.flows import FLOWS
 from tickertape.settings import Settings
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+SEGMENT_MS = "600000"
 DEAD_DAYS = 30  # how long dead letters are kept
 RECORD_BYTES_MAX = 16 * 2**20  # what the topics we create take
 COPY_BYTES_MAX = RECORD_BYTES_MAX + 2**16  # such a record with the headers of its dead letter
@@ -36,7 +38,7 @@ OUTPUTS = (("llm_results", 8, "id", "a summary"),)
 COMPACTED = {
     "cleanup.policy": "compact",
     "segment.bytes": str(16 * 2**20),
-    "segment.ms": "600000",
+    "segment.ms": SEGMENT_MS,
     "min.cleanable.dirty.ratio": "0.1",
 }
 
@@ -100,6 +102,9 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
     for flow in FLOWS:
         name, count = names[flow.setting], flow.partitions
         config = compacted if flow.compacted else base
+        if flow.hours is not None:
+            short = {"retention.ms": str(flow.hours * HOUR_MS), "segment.ms": SEGMENT_MS}
+            config = {**base, **short}
         found.append(Topic(name, count, flow.key, flow.purpose, config))
         if flow.rekeyed:
             what = f"internal: {name} by id"
@@ -116,6 +121,10 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
     found.append(Topic(made, 8, "as table", "internal: the table of batches", compacted, progress))
     what = "internal: how far each ingest is, and the ids of each source"
     found.append(Topic(runs(app_id), 4, "source and run", what, compacted))
+    # What a user deletes is gone from the log, too, and not only when there is much of it.
+    made, turns = changelog(app_id, "history"), names["chat_turns"]
+    soon = {**compacted, "max.compaction.lag.ms": str(HOUR_MS)}
+    found.append(Topic(made, 8, "as table", "internal: the table of conversations", soon, turns))
     # A mark is of no use once its letter has expired.
     marks = {
         **compacted,

@@ -13,7 +13,9 @@ from tickertape import __version__, metrics
 from web import (
     ask,
     batches,
+    chat,
     choices,
+    completions,
     dlq,
     documents,
     errors,
@@ -32,7 +34,7 @@ from web.exchange import reply
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
-RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, ask, openai)
+RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, ask, chat, openai, completions)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

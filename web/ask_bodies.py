@@ -21,7 +21,7 @@ class AskBody(Body):
     stream: bool = Field(False, description="Server-sent events instead of one answer.")
 
 
-class Source(Answer):
+class SourceItem(Answer):
     """A passage that is answered from, by the number that the answer names it by."""
 
     number: int
@@ -38,7 +38,7 @@ class Source(Answer):
 class SourceList(Answer):
     """The event ``sources``: what will be answered from, before the answer's first word."""
 
-    sources: list[Source]
+    sources: list[SourceItem]
 
 
 class Piece(Answer):
@@ -80,7 +80,7 @@ class AskAnswer(Answer):
 
     answer: str
     found: bool = Field(description="False: the documents do not say.")
-    sources: list[Source]
+    sources: list[SourceItem]
     sentences: list[Sentence]
     model: str = Field(description="Who wrote it; extractive: the passages, word for word.")
     cut: bool = Field(description="It ended at its greatest length, not by itself.")

@@ -29,6 +29,7 @@ TOKENS_MAX = 300_000  # of a request, as OpenAI's
 REQUESTS_MAX = 64
 TEXTS_AT_ONCE = 32  # tokenised: searches take their turns between
 FAR_CHARACTERS = 64  # of a token: text has four
+ANSWERS = "tickertape"  # the name that chat completions are asked for
 SHARE = "v1/embeddings"  # its own turn at the model: neither it nor the stream starves
 STARTED = int(time.time())
 
@@ -58,15 +59,17 @@ async def embeddings(request: web.Request) -> web.Response:
 
 
 async def models(request: web.Request) -> web.Response:
-    """The model that embeds here."""
+    """The model that embeds here, and the name of who answers from the documents."""
     embedder = services_of(request).runner.embedder
-    return reply(ModelList(object="list", data=[_model(embedder.name, embedder)]))
+    return reply(ModelList(object="list", data=[_model(embedder.name, embedder), _answers()]))
 
 
 async def model(request: web.Request) -> web.Response:
     """One model, by its name with or without the precision, or by its last part."""
     embedder = services_of(request).runner.embedder
     name = request.match_info["id"]
+    if name == ANSWERS:
+        return reply(_answers())
     _check_model(name, embedder)
     return reply(_model(name, embedder))
 
@@ -172,6 +175,17 @@ def _model(name: str, embedder: Embedder) -> ModelItem:
     )
 
 
+def _answers() -> ModelItem:
+    return ModelItem(
+        id=ANSWERS,
+        object="model",
+        created=STARTED,
+        owned_by="tickertape",
+        max_model_len=None,
+        dimension=None,
+    )
+
+
 TAG = "OpenAI"
 ROUTES = (
     Route(
@@ -185,7 +199,7 @@ ROUTES = (
         errors=(400, 404, 413, 415, 422, 503),
     ),
     Route(
-        "GET", "/v1/models", models, "Models", TAG, (Reply(200, ModelList, "One."),), errors=(503,)
+        "GET", "/v1/models", models, "Models", TAG, (Reply(200, ModelList, "All."),), errors=(503,)
     ),
     Route(
         "GET",

@@ -113,8 +113,10 @@ class ModelItem(Answer):
     object: Literal["model"]
     created: int = Field(description="Epoch seconds: when this worker started to serve it.")
     owned_by: str
-    max_model_len: int = Field(description="Tokens of a text, the model's own marks included.")
-    dimension: int
+    max_model_len: int | None = Field(
+        description="Tokens of a text, the model's own marks included; null: it does not embed."
+    )
+    dimension: int | None
 
 
 class ModelList(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from aiohttp import web
@@ -39,11 +39,24 @@ async def begun(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, No
     return all_of_them()
 
 
+def failed(request: web.Request, error: Exception) -> bytes:
+    """Return the event of what went wrong, with the problem as this path's clients know it."""
+    body = response_of(request, problem_of(error)).body
+    assert isinstance(body, bytes)
+    return event("error", body)
+
+
 async def stream(
-    request: web.Request, events: AsyncIterator[bytes], heartbeat_seconds: float = HEARTBEAT_SECONDS
+    request: web.Request,
+    events: AsyncIterator[bytes],
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    *,
+    retry_ms: int | None = RETRY_MS,
+    failed: Callable[[web.Request, Exception], bytes] = failed,
 ) -> web.StreamResponse:
     """Send the events until there are no more, the client leaves, or the server shuts down. What
-    is raised among them is the last one, ``error``, with the problem.
+    is raised among them is the last one, as ``failed`` tells it. ``retry_ms``: when a browser is to
+    connect again; None where the client knows nothing but data.
 
     A worker at SIGTERM waits for open requests: a stream that did not listen for the
     shutdown would hold it.
@@ -55,7 +68,8 @@ async def stream(
     closing = asyncio.ensure_future(request.app[CLOSING].wait())
     following = asyncio.ensure_future(_next(events))
     try:
-        await response.write(b"retry: %d\n\n" % RETRY_MS)
+        if retry_ms is not None:
+            await response.write(b"retry: %d\n\n" % retry_ms)
         quiet = 0.0
         while True:
             wait = min(heartbeat_seconds, LOOK_SECONDS)
@@ -71,7 +85,10 @@ async def stream(
                     await response.write(b": keep-alive\n\n")
                 continue
             quiet = 0.0
-            data = _result(request, following)
+            if isinstance(error := following.exception(), Exception):
+                await response.write(failed(request, error))
+                break
+            data = following.result()
             if data is None:
                 break
             await response.write(data)
@@ -87,17 +104,6 @@ async def stream(
     with contextlib.suppress(ConnectionResetError):
         await response.write_eof()
     return response
-
-
-def _result(request: web.Request, following: asyncio.Future[bytes | None]) -> bytes | None:
-    """The next event; what went wrong as the last one."""
-    if (error := following.exception()) is None:
-        return following.result()
-    if not isinstance(error, Exception):
-        raise error
-    body = response_of(request, problem_of(error)).body
-    assert isinstance(body, bytes)
-    return event("error", body)
 
 
 async def _next(events: AsyncIterator[bytes]) -> bytes | None:

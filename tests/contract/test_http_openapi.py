@@ -18,6 +18,7 @@ from web.openapi import operation_id
 DEAD = {"topic": "text-messages-dlq", "partition": "0", "offset": "0"}
 
 SIGNED = {"Authorization": "Bearer a secret of ours"}
+COMPLETION = {"model": "tickertape", "messages": [{"role": "user", "content": "revenue nine"}]}
 # (method, path template, how it is asked, status)
 EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/", {}, 200),
@@ -61,6 +62,13 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/v1/ask", {"json": {"question": "revenue nine per cent"}}, 200),
     ("POST", "/v1/ask", {"json": {"question": "pancakes"}}, 200),
     ("POST", "/v1/ask", {"json": {"question": ""}}, 422),
+    ("POST", "/chat", {"json": {"user_name": "a", "question": "revenue nine"}}, 200),
+    ("POST", "/chat", {"json": {"user": "a", "message": ""}}, 422),
+    ("POST", "/chat/stream", {"json": {"user_name": "a", "question": "revenue"}}, 200),
+    ("GET", "/chat/history/{user_name}", {"user_name": "a"}, 200),
+    ("PUT", "/chat/history/{user_name}", {"user_name": "a", "json": {"items": []}}, 200),
+    ("PUT", "/chat/history/{user_name}", {"user_name": "a", "json": {}}, 422),
+    ("DELETE", "/chat/history/{user_name}", {"user_name": "a"}, 200),
     ("POST", "/v1/embeddings", {"json": {"model": "words", "input": "x"}}, 200),
     (
         "POST",
@@ -71,6 +79,10 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/v1/embeddings", {"json": {"model": "words", "input": [1, 2]}}, 400),
     ("POST", "/v1/embeddings", {"json": {"model": "other", "input": "x"}}, 404),
     ("POST", "/v1/embeddings", {"json": {"model": "words", "input": "x", "n": 1}}, 422),
+    ("POST", "/v1/chat/completions", {"json": COMPLETION}, 200),
+    ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "stream": True}}, 200),
+    ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "model": "other"}}, 404),
+    ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "n": 2}}, 422),
     ("GET", "/v1/models", {}, 200),
     ("GET", "/v1/models/{id}", {"id": "words"}, 200),
     ("GET", "/v1/models/{id}", {"id": "other"}, 404),

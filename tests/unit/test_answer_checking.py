@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tickertape.answer.base import Source
+from tickertape.answer.base import Reference
 from tickertape.answer.checking import split, statements
 from tickertape.chunking import sentences
 from tickertape.documents import DocumentKey
@@ -14,9 +14,9 @@ from tickertape.quantities import Number, numbers
 from tickertape.search import SearchHit
 
 
-def source(number: int, text: str, **metadata: object) -> Source:
+def source(number: int, text: str, **metadata: object) -> Reference:
     key = DocumentKey("c", f"d{number}")
-    return Source(number, SearchHit(key, 0, 1, text, 1.0, 0.9, None, metadata))
+    return Reference(number, SearchHit(key, 0, 1, text, 1.0, 0.9, None, metadata))
 
 
 ACME = source(

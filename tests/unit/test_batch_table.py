@@ -8,7 +8,8 @@ import faust
 import orjson
 import pytest
 
-from tables.batches import BatchTable, Unreadable, apply
+from tables.batches import Unreadable, apply
+from tables.confirmed import ConfirmedTable
 from tickertape.delivery.progress import Delta, Forget
 from worker import table_partition
 
@@ -22,7 +23,7 @@ def event(key, value):
 @pytest.fixture
 def table():
     app = faust.App("recovery", broker="kafka://localhost:1", store="memory://")
-    return app.tables.add(BatchTable(app, name="batches"))
+    return app.tables.add(ConfirmedTable(app, name="batches"))
 
 
 def test_what_a_zombie_wrote_after_the_new_owner_is_passed_over(table):

@@ -33,6 +33,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "topic_llm_results": ("h", "h"),
     "topic_batch_status": ("i", "i"),
     "topic_batch_progress": ("j", "j"),
+    "topic_chat_turns": ("ct", "ct"),
     "compression": ("zstd", "zstd"),
     "linger_ms": ("50", 50),
     "producer_batch_bytes": ("65536", 65536),

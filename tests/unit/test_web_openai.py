@@ -84,7 +84,8 @@ async def test_the_asked_name_is_the_answered_one(sdk: openai.AsyncOpenAI, name:
 
 
 async def test_the_model_is_listed(sdk: openai.AsyncOpenAI) -> None:
-    (model,) = [found async for found in sdk.models.list()]
+    model, answers = [found async for found in sdk.models.list()]
+    assert answers.id == "tickertape"
     assert (model.id, model.object, model.owned_by) == (NAME, "model", "tickertape")
 
 

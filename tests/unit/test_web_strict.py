@@ -22,7 +22,13 @@ FITS: dict[str, Any] = {
     "/documents": {"documents": [{"text": "x"}]},
     "/search": {"query": "x"},
     "/dlq/replay": {"all": True},
+    "/chat": {"user_name": "a", "question": "x"},
+    "/chat/stream": {"user_name": "a", "question": "x"},
     "/v1/ask": {"question": "x"},
+    "/v1/chat/completions": {
+        "model": "tickertape",
+        "messages": [{"role": "user", "content": "x"}],
+    },
     "/v1/embeddings": {"model": "words", "input": "x"},
     "/ingest-data": {"source_id": "notes"},
 }
@@ -30,7 +36,7 @@ FITS: dict[str, Any] = {
 
 def path_of(route: Route) -> str:
     letter = {"topic": "text-messages-dlq", "partition": 0, "offset": 0}
-    return route.path.format(id="d", batch_id="b", source="hook", **letter)
+    return route.path.format(id="d", batch_id="b", source="hook", user_name="a", **letter)
 
 
 async def named(answer: Any) -> list[str]:

@@ -1,6 +1,6 @@
 """Grounded answers: what is asked, found, written and checked."""
 
-from tickertape.answer.base import Answer, Figure, Question, Source, Sources, Statement
+from tickertape.answer.base import Answer, Figure, Question, Reference, Sources, Statement
 from tickertape.answer.shown import shown, source_shown
 from tickertape.answer.writing import Answers
 
@@ -9,7 +9,7 @@ __all__ = [
     "Answers",
     "Figure",
     "Question",
-    "Source",
+    "Reference",
     "Sources",
     "Statement",
     "shown",

@@ -31,7 +31,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Reference:
     """A passage by the number that the answer names it by, from 1."""
 
     number: int
@@ -42,7 +42,7 @@ class Source:
 class Sources:
     """What will be answered from; it comes before the answer's first word."""
 
-    sources: Sequence[Source]
+    sources: Sequence[Reference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Answer:
 
     text: str
     found: bool
-    sources: Sequence[Source]
+    sources: Sequence[Reference]
     sentences: Sequence[Statement]
     model: str
     cut: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from tickertape.answer.base import Figure, Source, Statement
+from tickertape.answer.base import Figure, Reference, Statement
 from tickertape.answer.plain import CITATION, CITED, numbers_of
 from tickertape.answer.prompts import about
 from tickertape.answer.relevance import STEM
@@ -20,7 +20,7 @@ _LEADING = re.compile(rf"\A(?:\s{{0,9}}{CITED})+\s{{0,9}}", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 
 
-def statements(answer: str, sources: Sequence[Source]) -> list[Statement]:
+def statements(answer: str, sources: Sequence[Reference]) -> list[Statement]:
     """Return the answer's sentences, checked against the sources that they name."""
     texts = [_text(source) for source in sources]
     return [_checked(text, texts) for text in split(answer)]
@@ -81,11 +81,11 @@ def _cites(text: str) -> bool:
     return next(_numbers(text), None) is not None
 
 
-def _text(source: Source) -> str:
+def _text(source: Reference) -> str:
     """The passage, with what is known of its document."""
     return comparable(f"{about(source.hit.metadata)}\n\n{source.hit.text}").text
 
 
-def texts_of(sources: Iterable[Source]) -> list[str]:
+def texts_of(sources: Iterable[Reference]) -> list[str]:
     """Return the passages as they stand, with what is known of their documents."""
     return [f"{about(source.hit.metadata)}\n{source.hit.text}" for source in sources]

@@ -71,6 +71,11 @@ class Plain:
         )
 
 
+def without_images(text: str) -> str:
+    """Return a passage's text so that no chat window loads an image of it."""
+    return text.replace("![", "! [")
+
+
 def numbers_of(citation: re.Match[str]) -> list[int]:
     """Return the numbers of sources that a citation names."""
     return [int(digits) for digits in re.findall(r"\d+", citation[0].partition("\u2020")[0])]

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from tickertape.answer.base import Source
+from tickertape.answer.base import Reference
 from tickertape.text import readable
 
 NOT_SAID = "The documents do not say."
@@ -34,7 +34,7 @@ STYLE_CHARACTERS_MAX = 4000
 _TAG = re.compile(r"<(?=\s*+/?+\s*+(?:source|question|style)\b)", re.IGNORECASE)
 
 
-def prompt(question: str, sources: Sequence[Source], instructions: str = "") -> str:
+def prompt(question: str, sources: Sequence[Reference], instructions: str = "") -> str:
     """Return the whole message."""
     parts = [TASK]
     if instructions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tickertape.answer.base import Answer, Source, Statement
+from tickertape.answer.base import Answer, Reference, Statement
 
 
 def shown(answer: Answer) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def shown(answer: Answer) -> dict[str, Any]:
     }
 
 
-def source_shown(source: Source) -> dict[str, Any]:
+def source_shown(source: Reference) -> dict[str, Any]:
     """Return a source; ``title`` is None where its document has none."""
     hit = source.hit
     title = hit.metadata.get("title")

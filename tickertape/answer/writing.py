@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from tickertape.answer import checking, prompts, relevance
-from tickertape.answer.base import EXTRACTIVE, Answer, Question, Source, Sources, Statement
+from tickertape.answer.base import EXTRACTIVE, Answer, Question, Reference, Sources, Statement
 from tickertape.answer.plain import Plain
 from tickertape.llm.base import Completion, LanguageModel, Message
 from tickertape.llm.errors import NoAnswer, PromptTooLong
@@ -80,7 +80,7 @@ class Answers:
             answer = await asyncio.to_thread(_checked, written, sources, self.name)
         yield replace(answer, took_ms=(time.perf_counter() - begun) * 1000)
 
-    async def _sources(self, question: Question) -> list[Source]:
+    async def _sources(self, question: Question) -> list[Reference]:
         earlier = [turn["content"] for turn in question.history if turn["role"] == "user"]
         query = question.text
         if len(query) <= QUERY_CHARACTERS_MAX:  # else search says what is wrong with it
@@ -93,10 +93,10 @@ class Answers:
             collection=question.collection,
         )
         hits = await relevance.bearing(self._search, asked)
-        return [Source(number, hit) for number, hit in enumerate(hits[: question.k], 1)]
+        return [Reference(number, hit) for number, hit in enumerate(hits[: question.k], 1)]
 
     async def _written(
-        self, question: Question, sources: Sequence[Source]
+        self, question: Question, sources: Sequence[Reference]
     ) -> AsyncGenerator[str | Completion, None]:
         """The model's answer; asked again with less where the prompt is too long, and with more
         room where it thinks."""
@@ -150,7 +150,7 @@ def recent(history: Sequence[Message], tokens_max: int = HISTORY_TOKENS_MAX) -> 
     return kept[1:] if kept and kept[0]["role"] != "user" else kept
 
 
-def _without_model(sources: Sequence[Source], name: str) -> Answer:
+def _without_model(sources: Sequence[Reference], name: str) -> Answer:
     """The best passages, word for word: what a source says stands there."""
     best = sources[:VERBATIM_MAX]
     text = "\n\n".join(f"{source.hit.text.strip()} [{source.number}]" for source in best)
@@ -161,7 +161,7 @@ def _without_model(sources: Sequence[Source], name: str) -> Answer:
     return Answer(text or prompts.NOT_SAID, bool(best), tuple(sources), tuple(said), name)
 
 
-def _checked(written: _Written, sources: Sequence[Source], name: str) -> Answer:
+def _checked(written: _Written, sources: Sequence[Reference], name: str) -> Answer:
     text, told = written.text.strip(), written.completion
     found = _NOT_SAID.match(text) is None
     return Answer(

@@ -80,6 +80,11 @@ class KafkaSettings(Section):
         validation_alias=env("TICKERTAPE_TOPIC_BATCH_PROGRESS"),
         description="Internal: progress deltas.",
     )
+    topic_chat_turns: str = Field(
+        "chat-turns",
+        validation_alias=env("TICKERTAPE_TOPIC_CHAT_TURNS"),
+        description="Internal: what was said in conversations, for an hour.",
+    )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none",
         validation_alias=env("TICKERTAPE_COMPRESSION"),
