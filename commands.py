@@ -60,7 +60,21 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     for group in (broker, topics, stores):
         cli.add_command(group.commands(settings))
     cli.add_command(export_model.command)
-    for module in (send, ingest, sources, read, batches, dlq, search, ask, chat, summarize, config, doctor, reset):
+    for module in (
+        send,
+        ingest,
+        sources,
+        read,
+        batches,
+        dlq,
+        search,
+        ask,
+        chat,
+        summarize,
+        config,
+        doctor,
+        reset,
+    ):
         for command in module.commands(settings):
             cli.add_command(command)
     for old, now in RENAMED.items():

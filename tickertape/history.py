@@ -67,7 +67,9 @@ def encode(topic: str, change: Change) -> Outgoing:
         "whole": change.whole,
         "turns": [[turn.role, turn.content, turn.timestamp] for turn in change.turns],
     }
-    return Outgoing(topic, change.user.encode(), orjson.dumps(value), [(h.OWN, b"1")])
+    return Outgoing(
+        topic, change.user.encode("utf-8", "replace"), orjson.dumps(value), [(h.OWN, b"1")]
+    )
 
 
 def decode(record: Record) -> Change:

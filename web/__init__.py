@@ -23,6 +23,7 @@ from web import (
     guard,
     hooks,
     ingest,
+    mcp,
     openai,
     openapi,
     pages,
@@ -34,7 +35,21 @@ from web.exchange import reply
 from web.routes import SERVICES, Handler, Reply, Route, ServicesOf, services_of
 
 DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("description")
-RESOURCES = (pages, status, documents, hooks, ingest, batches, dlq, search, ask, chat, openai, completions)
+RESOURCES = (
+    pages,
+    status,
+    documents,
+    hooks,
+    ingest,
+    batches,
+    dlq,
+    search,
+    ask,
+    chat,
+    openai,
+    completions,
+    mcp,
+)
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 

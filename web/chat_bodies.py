@@ -28,8 +28,6 @@ def _user(value: str) -> str:
         raise ValueError("expected a name")
     if len(value) > USER_CHARACTERS_MAX:
         raise ValueError(f"expected at most {USER_CHARACTERS_MAX} characters, got {len(value)}")
-    if not value.isprintable():
-        raise ValueError("expected no control characters")
     return value
 
 

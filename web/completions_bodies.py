@@ -78,7 +78,19 @@ def _plain(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return value
 
 
-_NUMBER = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+_NULL = {"type": "null"}
+_PLAIN = {"type": "object", "properties": {"type": {"const": "text"}}}
+One = Annotated[Whole | None, AfterValidator(_one), WithJsonSchema({"enum": [1, None]})]
+Nothing = Annotated[
+    list[Any] | None,
+    AfterValidator(_none),
+    WithJsonSchema({"anyOf": [{"type": "array", "maxItems": 0}, _NULL]}),
+]
+PlainText = Annotated[
+    dict[str, Any] | None,
+    AfterValidator(_plain),
+    WithJsonSchema({"anyOf": [{**_PLAIN, "required": ["type"]}, _NULL]}),
+]
 Ignored = Annotated[Any, WithJsonSchema({})]
 
 
@@ -91,10 +103,10 @@ class CompletionBody(Body):
     stream_options: StreamOptions | None = None
     max_tokens: Whole | None = Field(None, ge=1, le=32_768, description="Of the answer.")
     max_completion_tokens: Whole | None = Field(None, ge=1, le=32_768)
-    n: Annotated[Whole | None, AfterValidator(_one)] = None
-    tools: Annotated[list[Any] | None, AfterValidator(_none)] = None
-    functions: Annotated[list[Any] | None, AfterValidator(_none)] = None
-    response_format: Annotated[dict[str, Any] | None, AfterValidator(_plain)] = None
+    n: One = None
+    tools: Nothing = None
+    functions: Nothing = None
+    response_format: PlainText = None
     temperature: Ignored = Field(None, description="Taken and not used, as all below.")
     top_p: Ignored = None
     stop: Ignored = None

@@ -112,10 +112,10 @@ def _replies(route: Route, schema: Any) -> dict[str, Any]:
     # 403 and 421 are the guard's; both, like 500, may meet any request.
     for status in sorted({*route.errors, 403, 421, 500}):
         kind, media = error_of(route.path)
-        replies[str(status)] = {
-            "description": HTTPStatus(status).phrase,
-            "content": {media: {"schema": schema(kind, "serialization")}},
-        }
+        answer = replies.setdefault(
+            str(status), {"description": HTTPStatus(status).phrase, "content": {}}
+        )
+        answer["content"][media] = {"schema": schema(kind, "serialization")}
         if status in {429, 503}:
             replies[str(status)]["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}

@@ -19,6 +19,7 @@ DEAD = {"topic": "text-messages-dlq", "partition": "0", "offset": "0"}
 
 SIGNED = {"Authorization": "Bearer a secret of ours"}
 COMPLETION = {"model": "tickertape", "messages": [{"role": "user", "content": "revenue nine"}]}
+LISTED = {"jsonrpc": "2.0", "method": "tools/list"}
 # (method, path template, how it is asked, status)
 EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/", {}, 200),
@@ -83,6 +84,10 @@ EXCHANGES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "stream": True}}, 200),
     ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "model": "other"}}, 404),
     ("POST", "/v1/chat/completions", {"json": {**COMPLETION, "n": 2}}, 422),
+    ("POST", "/mcp", {"json": {**LISTED, "id": 1}}, 200),
+    ("POST", "/mcp", {"json": {**LISTED, "id": 1, "method": "server/discover"}}, 400),
+    ("POST", "/mcp", {"json": {**LISTED, "id": None}}, 202),
+    ("POST", "/mcp", {"json": {"jsonrpc": "1.0"}}, 422),
     ("GET", "/v1/models", {}, 200),
     ("GET", "/v1/models/{id}", {"id": "words"}, 200),
     ("GET", "/v1/models/{id}", {"id": "other"}, 404),

@@ -94,7 +94,6 @@ async def test_a_name_may_be_any(client: Client, user: str) -> None:
         ({"question": "x"}, "user_name"),
         ({"user_name": "a"}, "question"),
         ({"user_name": " ", "question": "x"}, "user_name"),
-        ({"user_name": "a\n", "question": "x"}, "user_name"),
         ({"user_name": "a" * 201, "question": "x"}, "user_name"),
         ({"user_name": "a", "question": "x" * 100_000}, "question"),
         ({"user_name": "a", "question": "x", "stream": True}, "stream"),

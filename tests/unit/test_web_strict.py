@@ -24,6 +24,7 @@ FITS: dict[str, Any] = {
     "/dlq/replay": {"all": True},
     "/chat": {"user_name": "a", "question": "x"},
     "/chat/stream": {"user_name": "a", "question": "x"},
+    "/mcp": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
     "/v1/ask": {"question": "x"},
     "/v1/chat/completions": {
         "model": "tickertape",
