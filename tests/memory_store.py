@@ -291,8 +291,8 @@ class Memory:
         return set(leaves) & self._leaves(tenant)
 
     def _leaves(self, tenant: str) -> set[tuple[str, str]]:
-        own = (e for k, e in self.entries.items() if k.tenant == tenant and e.texts)
-        return {leaf for entry in own for leaf in fields(_metadata(entry))}
+        own = ((k, e) for k, e in self.entries.items() if k.tenant == tenant and e.texts)
+        return {leaf for key, entry in own for leaf in fields(_metadata(entry), key.id)}
 
     def forget(self) -> int:
         """Forget deletes, and entries without a text."""

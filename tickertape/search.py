@@ -1,34 +1,41 @@
-"""Search over one store: dense, keyword, or both fused."""
+"""Search over one store: dense, keyword, or both, ranked by what the question says."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from tickertape import excerpts, facets, ranking
 from tickertape.documents import DocumentKey, Vector
 from tickertape.errors import InvalidRecord
+from tickertape.facets import FORM, OURS, PERIOD, WHO, Asked
+from tickertape.ranking import Candidate, Question
 from tickertape.stores.base import Capability, Hit, Mode, Query, Store
-from tickertape.stores.capabilities import CandidateStore, with_candidates, with_fields
+from tickertape.stores.capabilities import with_candidates, with_fields, with_weights
 from tickertape.stores.conditions import condition
 from tickertape.text import blank, comparable
 
 MODES = ("dense", "keyword", "hybrid")
-DENSE_WEIGHT = 0.5  # keyword has the rest; equal weights measured best
+READINGS = ("prefer", "filter", "off")
 K_MAX = 1000
+GROUP_MAX = 20
+NEIGHBOURS_MAX = 5
 QUERY_CHARACTERS_MAX = 10_000
 FILTERS_MAX = 32
 FILTER_VALUES_MAX = 1000
-DEPTH_MIN = 200  # candidates from each side, so that the scores' range is wide enough to compare
+DEPTH_MIN = 200  # candidates from each side
 DEPTH_PER_HIT = 2
 DEPTH_MAX = 16_000  # where one document's chunks fill the list and per_document asks for others
 DEEPEN = 4
+RANKED_MIN = 24  # candidates that are read and ranked by their words
+RANKED_PER_HIT = 2
+SCALED_BY = 3  # of those that words rank highest
+FEW = 10  # candidates of a company and period; with fewer, the company's others are asked for too
 LIKE = 0.75  # how alike a misspelt field's name and one that there is are
-
-K = TypeVar("K")  # what a chunk is known by
 
 
 class Identified(Protocol):
@@ -54,7 +61,10 @@ class SearchRequest:
 
     ``filters``: metadata name (dotted for nested) -> value, or list of values of which one must be
     equal, or an object of comparisons (`tickertape.stores.conditions`). ``per_document``: at most
-    one hit a document, its best chunk.
+    one hit a document, its best chunk; ``group``: so many further chunks of it are told with it.
+    ``reading``: what is made of the company, period and form that the question names: they are
+    preferred (in a hybrid search), everything else is left out ("filter"), or nothing ("off").
+    ``neighbours``: so many chunks before and after each hit are told with it.
     """
 
     query: str
@@ -63,12 +73,16 @@ class SearchRequest:
     filters: Mapping[str, Any] = field(default_factory=dict)
     collection: str | None = None
     per_document: bool = False
+    group: int = 0
+    reading: str = "prefer"
+    neighbours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A passage found. ``score`` is the cosine (dense), BM25 (keyword), or their fusion in 0..1
-    (hybrid); ``dense`` and ``keyword`` are what each side gave, None where it did not find it.
+    """A passage found. ``score`` is the cosine (dense), BM25 (keyword), or how well it answers, 0
+    to 1, whatever else was found (hybrid, `tickertape.ranking`); ``dense`` and ``keyword`` are what
+    each side gave, None where it did not find it. ``excerpt`` is the part that answers.
     """
 
     key: DocumentKey
@@ -79,15 +93,53 @@ class SearchHit:
     dense: float | None
     keyword: float | None
     metadata: Mapping[str, Any]
+    excerpt: str = ""
+    others: Sequence[SearchHit] = ()  # further chunks of the document, best first
+    before: Sequence[str] = ()  # the chunks that stand before it, and after it
+    after: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a question was found to name, of what is stored."""
+
+    companies: Sequence[str] = ()
+    periods: Sequence[str] = ()
+    forms: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. ``took_ms`` is the time of the whole search, embedding included."""
+    """Hits, best first; none where nothing answers. ``took_ms`` is the time of the whole search,
+    embedding included."""
 
     hits: Sequence[SearchHit]
     mode: str
     took_ms: float
+    read: Read = Read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Candidates of both sides, by what the store knows a chunk by, and how they are read."""
+
+    dense: Mapping[Any, float]
+    keyword: Mapping[Any, float]
+    meant: frozenset[Any]  # of the company, or of the company and period, that the question names
+    read: Callable[[Sequence[Any]], Awaitable[Mapping[Any, Hit]]]
+    exhausted: bool
+    scale: float | None  # of BM25; None where the store does not say
+
+    def ordered(self) -> list[Any]:
+        """All of them, best first by their scores alone."""
+        most = max(self.keyword.values(), default=0.0) or 1.0
+        scores = {
+            chunk: ranking.DENSE * self.dense.get(chunk, 0.0) / ranking.COSINE_FULL
+            + ranking.KEYWORD * self.keyword.get(chunk, 0.0) / most
+            + (ranking.WHO + ranking.PERIOD) * (chunk in self.meant)
+            for chunk in {**self.dense, **self.keyword}
+        }
+        return sorted(scores, key=lambda chunk: -scores[chunk])
 
 
 class Search:
@@ -108,13 +160,25 @@ class Search:
         request = self._answerable(checked(request))
         vector = asyncio.create_task(self._vector(request))
         try:
-            hits = await self._hits(request, vector)
+            asked, known = await self._read(request)
+            if request.reading == "filter":
+                request = replace(request, filters={**request.filters, **_meant(asked, known)})
+            question = ranking.question(
+                request.query,
+                asked.who(known),
+                *((asked.periods, asked.forms) if request.reading != "off" else ()),
+            )
+            if request.mode == "hybrid":
+                hits = await self._hybrid(request, question, _meant(asked, known), vector)
+            else:
+                hits = await self._one_side(request, vector)
         finally:
             vector.cancel()
         if request.filters and not hits:
             await self._check_names(request.filters)
+        hits = await self._told(request, question, hits)
         took_ms = (time.perf_counter() - begun) * 1000
-        return SearchResult(hits=hits, mode=request.mode, took_ms=took_ms)
+        return SearchResult(hits, request.mode, took_ms, _told_read(asked, known))
 
     def _answerable(self, request: SearchRequest) -> SearchRequest:
         """What a store without words of its own, or that cannot compare, can answer."""
@@ -129,80 +193,153 @@ class Search:
             raise InvalidRecord("mode", expected, request.mode)
         return replace(request, mode="dense")
 
+    async def _read(self, request: SearchRequest) -> tuple[Asked, set[tuple[str, str]]]:
+        """What the question may name, and what of it there is."""
+        store = with_fields(self.store)
+        one_side = request.mode != "hybrid" and request.reading != "filter"
+        if request.reading == "off" or one_side:
+            return Asked(), set()
+        asked = facets.of_question(request.query)
+        if store is None:
+            return asked, set()
+        leaves = asked.leaves()
+        return asked, await store.known_fields(leaves) if leaves else set()
+
     async def _check_names(self, filters: Mapping[str, Any]) -> None:
         """Raise `InvalidRecord` for a filter on a field that no document has and that is spelt like
         one that there is."""
         if (store := with_fields(self.store)) is None:
             return
-        there = await store.field_names()
+        there = [name for name in await store.field_names() if not name.startswith(OURS)]
         for name in filters:
-            if name not in there and (near := get_close_matches(name, there, 1, LIKE)):
+            near = [] if name.startswith(OURS) else get_close_matches(name, there, 1, LIKE)
+            if near and name not in there:
                 expected = f"a field that a document has; did you mean {near[0]}?"
                 raise InvalidRecord(f"filters.{name}", expected)
 
-    async def _hits(
+    async def _one_side(
         self, request: SearchRequest, vector: asyncio.Task[Vector | None]
     ) -> list[SearchHit]:
-        """The hits; deeper candidates are asked for while one document's chunks fill the list."""
-        whole = request.mode != "hybrid" or request.per_document
-        if not whole and (candidates := with_candidates(self.store)) is not None:
-            return await self._from_candidates(candidates, request, vector)
-        depth = request.k
-        if request.mode == "hybrid" or request.per_document:
-            depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)
+        """The hits of one side as it ranks them; deeper candidates are asked for while one
+        document's chunks fill the list."""
+        depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k) if request.per_document else request.k
         while True:
-            dense, keyword = await asyncio.gather(
-                self._dense(request, vector, depth), self._keyword(request, depth)
-            )
-            hits = fuse(request.mode, dense, keyword)
+            dense, keyword = await self._sides(request, vector, depth, self.store.search)
+            hits = [_hit(each, each.score, each.score, None) for each in dense]
+            hits += [_hit(each, each.score, None, each.score) for each in keyword]
             if request.per_document:
-                hits = best_of_each(hits)
+                hits = best_of_each(hits, request.group)
             exhausted = len(dense) < depth and len(keyword) < depth
             if len(hits) >= request.k or exhausted or depth >= DEPTH_MAX:
                 return hits[: request.k]
             depth = min(depth * DEEPEN, DEPTH_MAX)
 
-    async def _from_candidates(
-        self, store: CandidateStore, request: SearchRequest, vector: asyncio.Task[Vector | None]
+    async def _hybrid(
+        self,
+        request: SearchRequest,
+        question: Question,
+        meant: Mapping[str, Any],
+        vector: asyncio.Task[Vector | None],
     ) -> list[SearchHit]:
-        """The hits of a hybrid search: scores first, then the passages that are returned."""
+        """The hits of both sides, ranked by what they say; deeper candidates are asked for while
+        one document's chunks fill the list."""
         depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)
+        while True:
+            found = await self._found(request, meant, vector, depth)
+            hits, more = await _ranked(found, request, question)
+            if not more or len(hits) >= request.k or found.exhausted or depth >= DEPTH_MAX:
+                return hits[: request.k]
+            depth = min(depth * DEEPEN, DEPTH_MAX)
 
-        async def dense_side() -> Mapping[int, float]:
-            return await store.candidates(self._dense_query(request, await vector, depth))
-
-        dense, keyword = await asyncio.gather(
-            dense_side(), store.candidates(_keyword_query(request, depth))
+    async def _found(
+        self,
+        request: SearchRequest,
+        meant: Mapping[str, Any],
+        vector: asyncio.Task[Vector | None],
+        depth: int,
+    ) -> _Found:
+        """The candidates, and where the question names a company, those of it too."""
+        (dense, keyword), narrow, scale = await asyncio.gather(
+            self._scored(request, vector, depth),
+            self._of_meant(request, meant, vector, depth),
+            self._scale(request),
         )
-        ranked = fused(dense, keyword)
-        hits: list[SearchHit] = []
-        while ranked and len(hits) < request.k:  # once, but for what was replaced meanwhile
-            wanted = dict(ranked[: request.k - len(hits)])
-            ranked = ranked[len(wanted) :]
-            found = await store.hits(wanted)
-            hits += [
-                _search_hit(found[one], score, dense.get(one), keyword.get(one))
-                for one, score in wanted.items()
-                if one in found
-            ]
-        return hits
+        exhausted = len(dense) < depth and len(keyword) < depth
+        of_meant: set[Any] = set()
+        for more_dense, more_keyword in narrow:
+            dense, keyword = {**more_dense, **dense}, {**more_keyword, **keyword}
+            of_meant |= {*more_dense, *more_keyword}
+        store = with_candidates(self.store)
+
+        async def read(chunks: Sequence[Any]) -> Mapping[Any, Hit]:
+            if store is not None:
+                return await store.hits(dict.fromkeys(chunks, 0.0))
+            return {chunk: chunk.hit for chunk in chunks}
+
+        return _Found(dense, keyword, frozenset(of_meant), read, exhausted, scale)
+
+    async def _scale(self, request: SearchRequest) -> float | None:
+        store = with_weights(self.store)
+        if store is None:
+            return None
+        return ranking.scale_of(await store.question_weight(request.query))
+
+    async def _of_meant(
+        self,
+        request: SearchRequest,
+        meant: Mapping[str, Any],
+        vector: asyncio.Task[Vector | None],
+        depth: int,
+    ) -> list[tuple[Mapping[Any, float], Mapping[Any, float]]]:
+        """Candidates of the company and period that are meant, and where those are few, of the
+        company."""
+        if WHO not in meant or request.reading == "filter":
+            return []
+        found = []
+        for names in ((WHO, PERIOD), (WHO,)):
+            wanted = {name: meant[name] for name in names if name in meant}
+            if len(wanted) < len(names):
+                continue
+            narrowed = replace(request, filters={**request.filters, **wanted})
+            found.append(await self._scored(narrowed, vector, depth))
+            if len(found[-1][0]) >= FEW:
+                break
+        return found
+
+    async def _scored(
+        self, request: SearchRequest, vector: asyncio.Task[Vector | None], depth: int
+    ) -> tuple[Mapping[Any, float], Mapping[Any, float]]:
+        """Both sides' scores, by the store's number of a chunk or by what it found of it."""
+        store = with_candidates(self.store)
+        if store is not None:
+            return await self._sides(request, vector, depth, store.candidates)
+        dense, keyword = await self._sides(request, vector, depth, self.store.search)
+        return {_Chunk(hit): hit.score for hit in dense}, {
+            _Chunk(hit): hit.score for hit in keyword
+        }
+
+    async def _sides(
+        self,
+        request: SearchRequest,
+        vector: asyncio.Task[Vector | None],
+        depth: int,
+        ask: Callable[[Query], Awaitable[Any]],
+    ) -> tuple[Any, Any]:
+        async def dense() -> Any:
+            if request.mode == "keyword":
+                return ()
+            return await ask(self._dense_query(request, await vector, depth))
+
+        async def keyword() -> Any:
+            return () if request.mode == "dense" else await ask(_keyword_query(request, depth))
+
+        found: tuple[Any, Any] = await asyncio.gather(dense(), keyword())
+        return found
 
     async def _vector(self, request: SearchRequest) -> Vector | None:
         if request.mode == "keyword":
             return None
         return await self.runner.embed_text(comparable(request.query).text)
-
-    async def _dense(
-        self, request: SearchRequest, vector: asyncio.Task[Vector | None], limit: int
-    ) -> list[Hit]:
-        if request.mode == "keyword":
-            return []
-        return await self.store.search(self._dense_query(request, await vector, limit))
-
-    async def _keyword(self, request: SearchRequest, limit: int) -> list[Hit]:
-        if request.mode == "dense":
-            return []
-        return await self.store.search(_keyword_query(request, limit))
 
     def _dense_query(self, request: SearchRequest, vector: Vector | None, limit: int) -> Query:
         return Query(
@@ -213,6 +350,44 @@ class Search:
             collection=request.collection,
             filters=request.filters,
         )
+
+    async def _told(
+        self, request: SearchRequest, question: Question, hits: Sequence[SearchHit]
+    ) -> list[SearchHit]:
+        """The hits with their excerpts and, where asked for, their neighbours."""
+        found = await asyncio.to_thread(lambda: [_excerpted(question, hit) for hit in hits])
+        if not request.neighbours:
+            return found
+        return [await self._beside(hit, request.neighbours) for hit in found]
+
+    async def _beside(self, hit: SearchHit, count: int) -> SearchHit:
+        """The hit with the chunks that stand before and after it."""
+        key = hit.key
+        for stored in await self.store.document(key.id, key.collection, key.tenant):
+            texts = {chunk.ordinal: chunk.text for chunk in stored.chunks}
+            if texts.get(hit.ordinal) == hit.text:  # else it was replaced meanwhile
+                places = range(max(0, hit.ordinal - count), hit.ordinal + count + 1)
+                before = [texts[n] for n in places if n in texts and n < hit.ordinal]
+                after = [texts[n] for n in places if n in texts and n > hit.ordinal]
+                return replace(hit, before=before, after=after)
+        return hit
+
+
+class _Chunk:
+    """A hit as a key: what a chunk is known by where the store has no number for it."""
+
+    __slots__ = ("hit",)
+
+    def __init__(self, hit: Hit) -> None:
+        self.hit = hit
+
+    def __hash__(self) -> int:
+        return hash((self.hit.key, self.hit.ordinal))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Chunk):
+            return NotImplemented
+        return (self.hit.key, self.hit.ordinal) == (other.hit.key, other.hit.ordinal)
 
 
 def _keyword_query(request: SearchRequest, limit: int) -> Query:
@@ -242,8 +417,17 @@ def checked(request: SearchRequest) -> SearchRequest:
         raise InvalidRecord("mode", f"one of {', '.join(MODES)}", request.mode)
     if not isinstance(request.k, int) or not 1 <= request.k <= K_MAX:
         raise InvalidRecord("k", f"an integer from 1 to {K_MAX}", request.k)
+    if request.reading not in READINGS:
+        raise InvalidRecord("reading", f"one of {', '.join(READINGS)}", request.reading)
+    for name, value, most in (
+        ("group", request.group, GROUP_MAX),
+        ("neighbours", request.neighbours, NEIGHBOURS_MAX),
+    ):
+        if not isinstance(value, int) or not 0 <= value <= most:
+            raise InvalidRecord(name, f"an integer from 0 to {most}", value)
     check_filters(request.filters)
-    return replace(request, query=query)
+    grouped = request.per_document or request.group > 0
+    return replace(request, query=query, per_document=grouped)
 
 
 def check_filters(filters: Mapping[str, Any]) -> None:
@@ -257,37 +441,73 @@ def check_filters(filters: Mapping[str, Any]) -> None:
         condition(name, value)
 
 
-def fuse(mode: str, dense: Sequence[Hit], keyword: Sequence[Hit]) -> list[SearchHit]:
-    """Merge both sides' hits, best first; `fused` says how."""
-    sides = (_by_chunk(dense), _by_chunk(keyword))
-    scores = [{chunk: hit.score for chunk, hit in side.items()} for side in sides]
-    both = {**sides[1], **sides[0]}
-    hits = [
-        _search_hit(both[chunk], score, scores[0].get(chunk), scores[1].get(chunk))
-        for chunk, score in fused(*scores)
-    ]
-    if mode == "hybrid":
-        return hits
-    # One side is empty: its own score, not the normalised one
-    own = [replace(hit, score=both[hit.key, hit.ordinal].score) for hit in hits]
-    return sorted(own, key=lambda hit: -hit.score)
+async def _ranked(
+    found: _Found, request: SearchRequest, question: Question
+) -> tuple[list[SearchHit], bool]:
+    """The hits that answer, best first, page by page until they are enough; and whether deeper
+    candidates may answer too."""
+    ordered = found.ordered()
+    page = max(RANKED_MIN, RANKED_PER_HIT * request.k)
+    best = sorted(found.keyword, key=lambda chunk: -found.keyword[chunk])[:SCALED_BY]
+    scale = found.scale
+    hits: list[SearchHit] = []
+    at = 0
+    while at < len(ordered):
+        chunks = ordered[at : at + page]
+        read = await found.read([*chunks, *(best if scale is None else ())])
+        at += len(chunks)
+        page *= 2
+        candidates = {
+            chunk: Candidate(
+                hit.text, hit.metadata, hit.key.id, found.dense.get(chunk), found.keyword.get(chunk)
+            )
+            for chunk, hit in read.items()
+        }
+        scaled = [candidates[chunk] for chunk in best if chunk in candidates]
+        given = scale
+        scale, scores = await asyncio.to_thread(_scores, question, candidates, scaled, given)
+        fresh = [
+            _hit(read[chunk], scores[chunk], found.dense.get(chunk), found.keyword.get(chunk))
+            for chunk in chunks
+            if chunk in scores
+        ]
+        answering = [hit for hit in fresh if hit.score > 0]
+        hits = sorted([*hits, *answering], key=lambda hit: -hit.score)
+        shown = best_of_each(hits, request.group) if request.per_document else hits
+        if len(shown) >= request.k or not answering:
+            return shown, False
+    return (best_of_each(hits, request.group) if request.per_document else hits), True
 
 
-def fused(dense: Mapping[K, float], keyword: Mapping[K, float]) -> list[tuple[K, float]]:
-    """Merge both sides' scores by chunk; best first.
-
-    A convex sum of min-max normalised scores (Bruch et al., "An Analysis of Fusion Functions for
-    Hybrid Retrieval", 2023); what one side did not find has 0 there. Measured better than
-    reciprocal rank fusion.
-    """
-    sums: dict[K, float] = {}
-    for weight, side in ((DENSE_WEIGHT, dense), (1 - DENSE_WEIGHT, keyword)):
-        for chunk, score in _normalised(side):
-            sums[chunk] = sums.get(chunk, 0.0) + weight * score
-    return sorted(sums.items(), key=lambda item: -item[1])
+def _scores(
+    question: Question,
+    candidates: Mapping[Any, Candidate],
+    best: Sequence[Candidate],
+    scale: float | None,
+) -> tuple[float, dict[Any, float]]:
+    if scale is None:
+        scale = ranking.keyword_scale(question, best)
+    return scale, ranking.scores(question, candidates, scale)
 
 
-def _search_hit(hit: Hit, score: float, dense: float | None, keyword: float | None) -> SearchHit:
+def _meant(asked: Asked, known: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The filters that leave what the question names, of what is known."""
+    found: dict[str, Any] = {}
+    if who := asked.who(known):
+        found[WHO] = sorted(who)
+    there = set(known)
+    for name, values in ((PERIOD, map(str, asked.periods)), (FORM, asked.forms)):
+        if values := [value for value in values if (name, value) in there]:
+            found[name] = values
+    return found
+
+
+def _told_read(asked: Asked, known: Iterable[tuple[str, str]]) -> Read:
+    companies = [name.removeprefix(facets.TICKER) for name in asked.who(known)]
+    return Read(sorted(companies), [str(period) for period in asked.periods], asked.forms)
+
+
+def _hit(hit: Hit, score: float, dense: float | None, keyword: float | None) -> SearchHit:
     return SearchHit(
         key=hit.key,
         ordinal=hit.ordinal,
@@ -300,24 +520,14 @@ def _search_hit(hit: Hit, score: float, dense: float | None, keyword: float | No
     )
 
 
-def best_of_each(hits: Iterable[SearchHit]) -> list[SearchHit]:
-    """Keep each document's first hit."""
-    best: dict[DocumentKey, SearchHit] = {}
+def _excerpted(question: Question, hit: SearchHit) -> SearchHit:
+    others = [_excerpted(question, other) for other in hit.others]
+    return replace(hit, excerpt=excerpts.excerpt(hit.text, question.stems), others=others)
+
+
+def best_of_each(hits: Iterable[SearchHit], others: int = 0) -> list[SearchHit]:
+    """Keep each document's first hit, with so many others of it."""
+    found: dict[DocumentKey, list[SearchHit]] = {}
     for hit in hits:
-        best.setdefault(hit.key, hit)
-    return list(best.values())
-
-
-Chunk = tuple[DocumentKey, int]
-
-
-def _by_chunk(hits: Sequence[Hit]) -> dict[Chunk, Hit]:
-    return {(hit.key, hit.ordinal): hit for hit in hits}
-
-
-def _normalised(side: Mapping[K, float]) -> Iterable[tuple[K, float]]:
-    """Scores from 0 (the least of them) to 1; all 1 where they are equal."""
-    low = min(side.values(), default=0.0)
-    spread = max(side.values(), default=0.0) - low
-    for chunk, score in side.items():
-        yield chunk, (score - low) / spread if spread > 0 else 1.0
+        found.setdefault(hit.key, []).append(hit)
+    return [replace(best, others=more[:others]) for best, *more in found.values()]

@@ -3,7 +3,9 @@ have in common. Pure.
 
 The index cuts at everything that is no letter or digit and knows no capitals, so what would be lost
 there is written out: "AT&T" is a word of its own, "ON" in capitals another word
-than "on", and Chinese, Japanese and Korean, which need no spaces, are pairs of characters.
+than "on", and Chinese, Japanese and Korean, which need no spaces, are pairs of characters. A figure
+is one word however it is written ($4.2bn, 4,200 million; 8.0 %, 8 percent), a form's name too
+(10-K, 10K), and so is an emoji.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tickertape.text import broken_words, comparable
 # Letters to the index: private characters, which it takes for part of a word.
 _AND = "\ue0a1"  # the "&" of AT&T
 _NAME = "\ue0a2"  # after a word that is a name in capitals
+_AMOUNT, _PERCENT, _EMOJI = "\ue0a3", "\ue0a4", "\ue0a5"  # before what says which
 
 # What carries no meaning in a question. Words of direction and order (up, down, before, after,
 # over, from...) are not among them: "up 5 %", "before tax". Their removal costs .002 nDCG@10.
@@ -48,6 +51,26 @@ _CAPITALS = re.compile(
 )
 _SHOUTED = re.compile(r"[A-Z]{4,}")
 _ACRONYMS = frozenset({"EBIT", "EBITDA", "GAAP", "CAPEX", "IFRS", "NASDAQ", "NYSE", "OTCQX"})
+_SCALES = {
+    "thousand": 3, "k": 3, "million": 6, "mn": 6, "mm": 6, "mln": 6, "m": 6, "billion": 9, "bn": 9,
+    "b": 9, "bln": 9, "trillion": 12, "tn": 12, "trn": 12, "%": 0, "percent": 0, "per cent": 0,
+    "pct": 0,
+}  # fmt: skip
+_PERCENTS = frozenset({"%", "percent", "per cent", "pct"})
+_FIGURE = re.compile(
+    r"(?<![\w.,])(?:(?:USD?|EUR|GBP|CHF|CAD|AUD)[ ]?)?[$\u20ac\u00a3]?"
+    r"(\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.(\d{1,6}))?[ \t\n\u00a0-]{0,2}"
+    r"(%|(?:thousand|million|billion|trillion|mn|mm|mln|bn|bln|tn|trn|percent|per cent|pct|[kmb])"
+    r"(?![^\W_]))",
+    re.IGNORECASE,
+)
+# 10-K, 10 - Q, 8-K, S-1, 20-F: written with a hyphen, which parts them to the index
+_FORM = re.compile(
+    r"(?<![\w.,])(10|8|6|11|20|40|13|S|F|N|DEF)[ \t]{0,2}[-\u2010\u2011\u2013 ][ \t]{0,2}"
+    r"(K|Q|F|D|G|1|3|4|8|14A|CSR)(?![\w-])"
+)
+_PICTURES = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_NEVER_NAMES = frozenset({"A", "I", "AND", "OR", "NOT"})  # they begin and join sentences
 _PARTS = re.compile(r"[^\W_]{1,20}")
 PIECES_FROM = 6  # letters of a joined word, from which its pieces are words too
 _BESIDE = 24  # characters, in which the word beside another is looked for
@@ -81,16 +104,41 @@ def significant(words: Iterable[str]) -> list[str]:
     return [word for word in found if word not in STOP_WORDS and word not in _TAILS] or found
 
 
+def once(words: Iterable[str]) -> list[str]:
+    """Return the words of a question without what is there twice: a name in capitals is a word of
+    its own beside the word."""
+    found = list(words)
+    return [word for word in found if word.removesuffix(_NAME) == word or word[:-1] not in found]
+
+
 def _written(text: str, *, asked: bool) -> str:
     broken = [half for halves in broken_words(text) for half in halves]
     text = comparable(text).text
     if "&" in text:
         text = _JOINED.sub(_word, text)
     names = [f"{name}{_NAME}" for name in _names(text, asked=asked)]
+    figures = [figure for match in _FIGURE.finditer(text) if (figure := _figure(match))]
+    figures += (f"{match[1]}{match[2]}" for match in _FORM.finditer(text))
+    if asked and figures:  # the pieces would find what has one of them
+        text = _FORM.sub(" ", _FIGURE.sub(lambda match: " " if _figure(match) else match[0], text))
     if not text.isascii():
+        figures += (f"{_EMOJI}{ord(sign):x}" for sign in _PICTURES.findall(text))
         text = _CHARACTERS.sub(_pairs, text)
-    more = [*broken, *names]
+    more = [*broken, *names, *figures]
     return " ".join((text, *more)) if more else text
+
+
+def _figure(match: re.Match[str]) -> str:
+    """A figure that has a scale or is a percentage, as its value's digits and power of ten: 4.2bn
+    and 4,200 million are 42e8. Empty where it is none."""
+    unit, decimals = match[3].lower(), match[2] or ""
+    digits = f"{match[1].replace(',', '')}{decimals}".lstrip("0")
+    if unit == "k" and len(digits) < 3:  # 10K is a form
+        return ""
+    bare = digits.rstrip("0")
+    power = _SCALES[unit] - len(decimals) + len(digits) - len(bare)
+    said = f"{bare}e{power}" if bare else "0e0"
+    return f"{_PERCENT if unit in _PERCENTS else _AMOUNT}{said.replace('-', 'n')}"
 
 
 def _word(match: re.Match[str]) -> str:
@@ -112,7 +160,7 @@ def _names(text: str, *, asked: bool) -> Iterator[str]:
         word = match[0]
         if _LISTED.search(text, max(0, match.start() - 12), match.start()):
             yield word
-        elif word in ("A", "I") or not (asked or word.lower() in STOP_WORDS | _TAILS):
+        elif word in _NEVER_NAMES or not (asked or word.lower() in STOP_WORDS | _TAILS):
             continue
         elif not _is_shouted(text, match):
             yield word

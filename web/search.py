@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from tickertape import filter_text, metrics
-from tickertape.search import SearchRequest
+from tickertape.search import SearchHit, SearchRequest
 from web.errors import invalid
 from web.exchange import check, names_of, read_body, refuse_repeated, reply
 from web.gate import Gate
 from web.routes import Reply, Route, services_of
-from web.search_bodies import Passage, Results, SearchBody, SearchQuery
+from web.search_bodies import Other, Passage, Read, Results, SearchBody, SearchQuery
 
 SEARCHES_MAX = 64
 QUERY_NAMES = names_of(SearchQuery)
@@ -50,25 +51,43 @@ async def _search(request: web.Request, body: SearchBody) -> web.Response:
                 filters=body.filters,
                 collection=body.collection,
                 per_document=body.per_document,
+                group=body.group,
+                reading=body.reading,
+                neighbours=body.neighbours,
             )
         )
     metrics.search_seconds.labels(body.mode).observe(found.took_ms / 1000)
-    results = [
-        Passage(
-            id=hit.key.id,
-            collection=hit.key.collection,
-            score=hit.score,
-            dense=hit.dense,
-            keyword=hit.keyword,
-            text=hit.text,
-            chunk=hit.ordinal,
-            chunk_count=hit.chunk_count,
-            metadata=dict(hit.metadata),
+    return reply(
+        Results(
+            query=body.query,
+            mode=found.mode,
+            read=Read(**asdict(found.read)),
+            results=[passage(hit) for hit in found.hits],
+            took_ms=round(found.took_ms, 2),
         )
-        for hit in found.hits
-    ]
-    took = round(found.took_ms, 2)
-    return reply(Results(query=body.query, mode=found.mode, results=results, took_ms=took))
+    )
+
+
+def passage(hit: SearchHit) -> Passage:
+    """Return a hit as it is told."""
+    return Passage(
+        id=hit.key.id,
+        collection=hit.key.collection,
+        score=hit.score,
+        dense=hit.dense,
+        keyword=hit.keyword,
+        text=hit.text,
+        excerpt=hit.excerpt,
+        chunk=hit.ordinal,
+        chunk_count=hit.chunk_count,
+        metadata=dict(hit.metadata),
+        others=[
+            Other(score=other.score, text=other.text, excerpt=other.excerpt, chunk=other.ordinal)
+            for other in hit.others
+        ],
+        before=list(hit.before),
+        after=list(hit.after),
+    )
 
 
 def _query(request: web.Request) -> dict[str, Any]:

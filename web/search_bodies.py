@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
+from tickertape.search import GROUP_MAX, NEIGHBOURS_MAX
 from web.body import Answer, Body
 from web.fields import Filters, Flag, Question, Whole
 
@@ -56,6 +57,23 @@ class SearchBody(Body):
     )
     collection: str | None = None
     per_document: bool = Field(False, description="At most one passage a document, its best.")
+    group: Whole = Field(
+        0,
+        ge=0,
+        le=GROUP_MAX,
+        description="By document: its best passage, and with it so many others of it.",
+    )
+    reading: Literal["prefer", "filter", "off"] = Field(
+        "prefer",
+        description="What is made of the company, period and form that the question names: "
+        "preferred, all else left out, or nothing.",
+    )
+    neighbours: Whole = Field(
+        0,
+        ge=0,
+        le=NEIGHBOURS_MAX,
+        description="So many passages before and after each that is found.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -74,24 +92,49 @@ class SearchQuery(SearchBody):
     per_document: Flag = Field(False, description="At most one passage a document, its best.")
 
 
+class Other(Answer):
+    """A further passage of a document that was found."""
+
+    score: float
+    text: str
+    excerpt: str
+    chunk: int
+
+
 class Passage(Answer):
     """A passage that was found. ``dense`` and ``keyword`` are null where that side missed it."""
 
     id: str
     collection: str
-    score: float = Field(description="Cosine, BM25, or their fusion from 0 to 1.")
+    score: float = Field(
+        description="Cosine, BM25, or (hybrid) how well it answers, from 0 to 1: the same for a "
+        "passage and a question whatever else was found."
+    )
     dense: float | None
     keyword: float | None
     text: str
+    excerpt: str = Field(description="The part that answers, of whole words, on one line.")
     chunk: int
     chunk_count: int
     metadata: dict[str, Any]
+    others: list[Other] = Field(description="Of the same document, where ``group`` asks for them.")
+    before: list[str] = Field(description="What stands before it, where ``neighbours`` asks.")
+    after: list[str]
+
+
+class Read(Answer):
+    """What the question was found to name, of what is stored."""
+
+    companies: list[str]
+    periods: list[str]
+    forms: list[str]
 
 
 class Results(Answer):
-    """The best first."""
+    """The best first; none where nothing answers."""
 
     query: str
     mode: str
+    read: Read
     results: list[Passage]
     took_ms: float

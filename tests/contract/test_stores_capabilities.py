@@ -26,6 +26,7 @@ from tickertape.stores.capabilities import (
     with_files,
     with_index,
     with_summaries,
+    with_weights,
 )
 
 METHODS = {
@@ -33,6 +34,7 @@ METHODS = {
     Capability.SUMMARIES: ("summaries", "save_summaries"),
     Capability.FILES: ("files",),
     Capability.VECTOR_INDEX: ("build_index",),
+    Capability.WEIGHTS: ("question_weight",),
     Capability.FIELDS: ("field_names", "known_fields"),
 }
 
@@ -42,7 +44,7 @@ def test_methods_are_there_where_their_capability_is_said(adapter: Adapter) -> N
     for capability, names in METHODS.items():
         said = capability in store.capabilities
         assert {hasattr(store, name) for name in names} == {said}, capability
-    helpers = (with_candidates, with_summaries, with_files, with_index, with_fields)
+    helpers = (with_candidates, with_summaries, with_files, with_index, with_weights, with_fields)
     for helper, capability in zip(helpers, METHODS, strict=True):
         found = helper(store)
         assert found is (store if capability in store.capabilities else None)
@@ -94,6 +96,19 @@ async def test_fields_are_those_of_the_documents_that_there_are(store: Store) ->
     assert await fields.known_fields(asked, "hers") == {("secret", "x")}
     await store.apply([delete(id, version(9)) for id in DATED])
     assert await fields.known_fields(asked) == set()
+
+
+async def test_a_question_weighs_what_all_of_its_words_score(store: Store) -> None:
+    weighing = with_weights(store)
+    if weighing is None:
+        pytest.skip("it does not say so")
+    await store.apply([put(f"d{n}", f"same length w{n}") for n in range(20)])
+    for text, share in (("w3", 1.0), ("w3 absent", 0.5)):
+        (hit,) = await keyword(store, text)
+        weight = await weighing.question_weight(text)
+        assert hit.score / weight == pytest.approx(share, abs=0.1), text
+        assert await weighing.question_weight(text) == weight
+    assert await weighing.question_weight("") == await weighing.question_weight("?!") == 0
 
 
 async def test_words_are_searched_or_refused(store: Store) -> None:

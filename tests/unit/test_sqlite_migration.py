@@ -25,6 +25,7 @@ from tests.contract.store_kit import (
     vector_of,
     version,
 )
+from tickertape import facets
 from tickertape.documents import Applied, StoredSummary
 from tickertape.settings import Settings
 from tickertape.stores.base import Counts
@@ -179,3 +180,30 @@ async def test_what_had_no_tenant_is_the_default_tenants(tmp_path: Path) -> None
 
 def without(ddl: str) -> str:
     return ddl.replace("    tenant TEXT NOT NULL,\n", "").replace("tenant, ", "")
+
+
+async def test_words_and_fields_of_version_4_are_indexed_anew(tmp_path: Path) -> None:
+    store = SqliteStore(Settings(data_dir=tmp_path))
+    await store.start()
+    metadata = {"company": "Acme Corp.", "period": "Q2 2021", "nested": {"x": [1, 2]}}
+    await store.apply([put("a", "cost $4.2 billion", "in its 10-K", metadata=metadata)])
+    await store.apply([put("gone", "x"), delete("gone", version(5))])
+    await store.stop()
+    db = apsw.Connection(str(tmp_path / FILE))
+    fields = db.execute("SELECT * FROM fields ORDER BY 1, 2").fetchall()
+    db.execute("DELETE FROM fields WHERE name < ' '")
+    db.execute("UPDATE fields SET value = 'old ' || value")
+    db.execute("DROP TABLE passages_fts")
+    reindex.create(db)
+    db.pragma("user_version", 4)
+    await store.start()
+    try:
+        assert db.execute("SELECT * FROM fields ORDER BY 1, 2").fetchall() == fields
+        assert ids(await keyword(store, "4,200 million")) == ["a"]
+        assert ids(await keyword(store, "10K")) == ["a"]
+        assert await store.known_fields([(facets.WHO, "acme"), (facets.WHO, "x")]) == {
+            (facets.WHO, "acme")
+        }
+    finally:
+        await store.stop()
+        db.close()

@@ -48,7 +48,8 @@ async def test_every_mode_finds_the_passage(client: Client, mode: str) -> None:
     body = await answer.json()
     best = body["results"][0]
     assert best["id"] == "c"
-    assert best["text"] == "The board met in Oslo."
+    assert best["text"] == best["excerpt"] == "The board met in Oslo."
+    assert (best["others"], best["before"], best["after"]) == ([], [], [])
     assert best["collection"] == "financial_documents"
     assert best["metadata"] == {"ticker": "ACME", "year": 2025}
     assert (best["chunk"], best["chunk_count"]) == (0, 1)
@@ -56,6 +57,15 @@ async def test_every_mode_finds_the_passage(client: Client, mode: str) -> None:
     assert scores == sorted(scores, reverse=True)
     assert body["mode"] == mode
     assert body["took_ms"] > 0
+
+
+async def test_a_company_that_is_named_comes_first_and_is_told(client: Client) -> None:
+    body = await (await client.get("/search?q=BOLT+revenue+2025&group=1&neighbours=1")).json()
+    assert body["results"][0]["id"] == "b"
+    assert body["read"] == {"companies": ["BOLT"], "periods": ["2025"], "forms": []}
+    assert await ids(client, q="BOLT revenue", reading="filter") == ["b"]
+    for wrong in ("reading=all", "group=21", "neighbours=-1"):
+        assert (await client.get(f"/search?q=revenue&{wrong}")).status == 422, wrong
 
 
 async def test_both_names_of_a_field_are_taken(client: Client) -> None:

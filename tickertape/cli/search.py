@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from tickertape import filter_text
 from tickertape.cli.failure import one_line
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
-from tickertape.search import Search, SearchRequest, SearchResult
+from tickertape.search import READINGS, Search, SearchRequest, SearchResult
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
 
@@ -34,6 +35,15 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
     )
     @click.option("--filter", "filters", multiple=True, metavar="FIELD=VALUE", help=FILTER_HELP)
     @click.option("--collection", help="Search one collection only.")
+    @click.option(
+        "--reading",
+        type=click.Choice(READINGS),
+        default="prefer",
+        show_default=True,
+        help="What is made of the company, period and form that QUERY names.",
+    )
+    @click.option("--group", default=0, help="By document, with so many other passages of it.")
+    @click.option("--neighbours", default=0, help="So many passages before and after each.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
     def search(
         query: str,
@@ -41,13 +51,23 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
         mode: str,
         filters: tuple[str, ...],
         collection: str | None,
+        reading: str,
+        group: int,
+        neighbours: int,
         as_json: bool,
     ) -> None:
         """Find the passages nearest to QUERY."""
         with one_line():
             wanted = filter_text.filters(filters)
             request = SearchRequest(
-                query=query, k=k, mode=mode, filters=wanted, collection=collection
+                query=query,
+                k=k,
+                mode=mode,
+                filters=wanted,
+                collection=collection,
+                reading=reading,
+                group=group,
+                neighbours=neighbours,
             )
             result = asyncio.run(_search(load_settings(), request))
         if as_json:
@@ -57,8 +77,11 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
             title = hit.metadata.get("title") or hit.key.id
             click.secho(f"{number}. {title}", bold=True, nl=False)
             click.echo(f"  {hit.score:.3f}  {hit.key.collection}/{hit.key.id}")
-            click.echo(f"   {' '.join(hit.text.split())[:400]}")
-        click.echo(f"{len(result.hits)} results in {result.took_ms:.0f} ms")
+            for line in (*hit.before, hit.excerpt, *hit.after, *(o.excerpt for o in hit.others)):
+                click.echo(f"   {' '.join(line.split())}")
+        read = (*result.read.companies, *result.read.periods, *result.read.forms)
+        first = f", {', '.join(read)} first" if read else ""
+        click.echo(f"{len(result.hits)} results in {result.took_ms:.0f} ms{first}")
 
     return [search]
 
@@ -83,11 +106,19 @@ def _plain(result: SearchResult) -> dict[str, Any]:
                 "collection": hit.key.collection,
                 "score": hit.score,
                 "text": hit.text,
+                "excerpt": hit.excerpt,
                 "chunk": hit.ordinal,
                 "chunk_count": hit.chunk_count,
                 "metadata": dict(hit.metadata),
+                "others": [
+                    {"score": one.score, "text": one.text, "chunk": one.ordinal}
+                    for one in hit.others
+                ],
+                "before": list(hit.before),
+                "after": list(hit.after),
             }
             for hit in result.hits
         ],
+        "read": asdict(result.read),
         "took_ms": result.took_ms,
     }

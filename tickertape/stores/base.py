@@ -37,6 +37,7 @@ class Capability(enum.Enum):
     SUMMARIES = "summaries"  # `SummaryLedger`
     VECTOR_INDEX = "vector index"  # `IndexedStore`
     FILES = "files"  # `LocalStore`
+    WEIGHTS = "weights"  # `WeighingStore`
     FIELDS = "fields"  # `FieldStore`; filters may compare
 
 

@@ -58,6 +58,14 @@ class FieldStore(Protocol):
         """Return those of these fields with their canonical values that a document has."""
 
 
+class WeighingStore(Protocol):
+    """A store that tells what BM25 may come to: so a score means the same whatever is found."""
+
+    async def question_weight(self, text: str) -> float:
+        """Return the score of a chunk of usual length that holds each of the question's words once,
+        those too that no chunk holds; 0 where it has no words."""
+
+
 class IndexedStore(Protocol):
     """A store whose vector index is built by a command, after a bulk load: until then, and of what
     is small, a search compares all."""
@@ -84,6 +92,11 @@ def with_candidates(store: Store) -> CandidateStore | None:
 def with_fields(store: Store) -> FieldStore | None:
     """Return the store where it says that it knows its fields."""
     return cast(FieldStore, store) if Capability.FIELDS in store.capabilities else None
+
+
+def with_weights(store: Store) -> WeighingStore | None:
+    """Return the store where it says that it weighs questions."""
+    return cast(WeighingStore, store) if Capability.WEIGHTS in store.capabilities else None
 
 
 def with_index(store: Store) -> IndexedStore | None:

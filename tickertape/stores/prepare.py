@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tickertape import terms
+from tickertape import facets, terms
 from tickertape.documents import DocumentKey, Put, StoredChunk, Vectors
 from tickertape.editions import Edition
 from tickertape.errors import InvalidRecord
@@ -16,7 +16,7 @@ from tickertape.stores.metadata import dump, leaves
 from tickertape.versions import Origin
 
 Space = tuple[str, str, int]  # tenant, model, dimension
-TITLE = ("title", "company")
+TITLE = ("title", "company", "document_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def prepare(put: Put) -> Prepared:
         _vectors(put.chunks),
         [words(chunk.text) for chunk in put.chunks],
         dump(metadata) if metadata else "{}",
-        fields(metadata),
+        fields(metadata, put.key.id),
         title(metadata),
     )
 
@@ -79,9 +79,11 @@ def words(text: str) -> str:
     return terms.indexed(plain(text))
 
 
-def fields(metadata: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """Return what filters look up of a document: names with values."""
-    return sorted(set(leaves(metadata))) if metadata else ()
+def fields(metadata: Mapping[str, Any], id: str) -> Sequence[tuple[str, str]]:
+    """Return what filters look up of a document: names with values, and what its company, period
+    and form are (`tickertape.facets`)."""
+    found = {*leaves(metadata)} if metadata else set()
+    return sorted({*found, *facets.of_document(metadata, id).leaves()})
 
 
 def title(metadata: Mapping[str, Any]) -> str:

@@ -25,10 +25,12 @@ def stems(text: str) -> list[str]:
     return _tokens("porter", text, apsw.FTS5_TOKENIZE_DOCUMENT)
 
 
-def asked(text: str) -> list[str]:
-    """Return the stems of a question's words, each once, without stop words."""
+def asked(text: str, *, once: bool = False) -> list[str]:
+    """Return the stems of a question's words, each once, without stop words; ``once``: of a name in
+    capitals the word alone."""
     words = _tokens("unicode61", terms.asked(plain(text)), apsw.FTS5_TOKENIZE_QUERY)
-    return list(dict.fromkeys(stems(" ".join(terms.significant(words)[:TERMS_MAX]))))
+    found = terms.significant(words)[:TERMS_MAX]
+    return list(dict.fromkeys(stems(" ".join(terms.once(found) if once else found))))
 
 
 def _tokens(tokenizer: str, text: str, reason: int) -> list[str]:

@@ -84,15 +84,17 @@ async function search() {
   }
 }
 
-function showResults({ results, took_ms: took }, marked) {
+function showResults({ results, read, took_ms: took }, marked) {
   const many = results.length === 1 ? "1 passage" : `${results.length} passages`;
-  put($("took"), `${many} in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`);
+  const named = [...read.companies, ...read.periods, ...read.forms].join(", ");
+  const first = named ? ` · ${named} first` : "";
+  put($("took"), `${many} in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms${first}`);
   if (results.length === 0) {
-    const why = filters.size ? "Nothing matches with these filters." : "Nothing matches.";
+    const why = filters.size ? "Nothing answers this with these filters." : "Nothing answers this.";
     $("results").replaceChildren(el("li", { class: "nothing", text: why }));
     return;
   }
-  const best = Math.max(...results.map((result) => result.score), 1e-9);
+  const best = Math.max(...results.map((result) => result.score), 1); // BM25 has no most
   $("results").replaceChildren(...results.map((result) => row(result, best, marked)));
 }
 
@@ -115,7 +117,7 @@ function row(result, best, marked) {
       }),
       el("span", { class: "score", title: "Score" }, el("b", {}, bar), result.score.toFixed(3)),
     ),
-    el("p", { class: "passage" }, ...mark(result.text, marked)),
+    el("p", { class: "passage" }, ...mark(result.excerpt, marked)),
     el(
       "div",
       { class: "chips" },
@@ -164,22 +166,31 @@ function mark(text, wanted) {
 
 function addTyped() {
   const input = $("filter");
-  const [name, ...rest] = input.value.split(/[=:]/);
-  const value = rest.join("=").trim();
-  if (!name.trim() || !value) {
-    input.setCustomValidity("Write field=value");
+  const [, name, sign, value] = input.value.match(/^([^<>=~:]+)(>=|<=|[=:<>~])(.+)$/) ?? [];
+  if (!name?.trim() || !value?.trim()) {
+    input.setCustomValidity("Write field=value, or >=, <= and a date, or ~ and part of a text");
     input.reportValidity();
     input.setCustomValidity("");
     return;
   }
   input.value = "";
-  addFilter(name.trim(), value);
+  // In an address "published>=2024" is the field "published>"; what has no "=" is all name.
+  if (sign === ">" || sign === "<") addFilter(`${name.trim()}${sign}${value.trim()}`, "");
+  else addFilter(name.trim() + sign.replace(/[=:]/, ""), value.trim());
 }
 
 function addFilter(name, value) {
   filters.set(name, value);
   showFilters();
   again();
+}
+
+/** A filter as it is read: "ticker = ON", "published >= 2024", "company ~ micro". */
+function said(name, value) {
+  if (value === "") return name;
+  const sign = /[<>~]$/.exec(name)?.[0] ?? "";
+  const equals = sign === "~" ? "" : "=";
+  return `${name.slice(0, name.length - sign.length)} ${sign}${equals} ${short(value)}`;
 }
 
 function showFilters() {
@@ -192,8 +203,8 @@ function showFilters() {
         el("button", {
           type: "button",
           class: "chip on",
-          text: `${name} = ${short(value)}  ×`,
-          "aria-label": `Remove the filter ${name} = ${value}`,
+          text: `${said(name, value)}  ×`,
+          "aria-label": `Remove the filter ${said(name, value)}`,
           onclick: () => {
             filters.delete(name);
             showFilters();

@@ -24,11 +24,13 @@ async def all_documents(db: asyncpg.Connection) -> None:
     log.info("renewing_documents", documents=count, reason="an older version kept less of them")
     last = FIRST
     while rows := await db.fetch(
-        "SELECT key, metadata FROM documents WHERE key > $1 AND NOT deleted ORDER BY key LIMIT $2",
+        "SELECT key, id, metadata FROM documents WHERE key > $1 AND NOT deleted"
+        " ORDER BY key LIMIT $2",
         *(last, PAGE),
     ):
         found = {row["key"]: load(row["metadata"]) for row in rows}
-        leaves = {key: prepare.fields(metadata) for key, metadata in found.items()}
+        ids = {row["key"]: restored(row["id"]) for row in rows}
+        leaves = {key: prepare.fields(metadata, ids[key]) for key, metadata in found.items()}
         await fields.remember(db, {leaf for each in leaves.values() for leaf in each})
         await db.executemany(
             "UPDATE documents SET fields = $2::uuid[] WHERE key = $1",

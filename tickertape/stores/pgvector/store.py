@@ -36,7 +36,7 @@ class PgvectorStore:
     """
 
     name = NAME
-    capabilities = frozenset(Capability) - {Capability.FILES}
+    capabilities = frozenset(Capability) - {Capability.FILES, Capability.WEIGHTS}
 
     def __init__(self, settings: Settings) -> None:
         url = settings.database_url.get_secret_value() if settings.database_url else ""

@@ -14,7 +14,7 @@ from tickertape.errors import StoreError
 from tickertape.stores.pgvector import renew
 from tickertape.stores.texts import name
 
-VERSION = 2
+VERSION = 3
 SERVER_MIN = 13  # PostgreSQL
 EXTENSION_MIN = (0, 8)  # iterative scans: an index that goes on where a filter leaves too few
 VECTOR_TYPES = {False: "vector", True: "halfvec"}  # by the setting
@@ -152,13 +152,13 @@ async def _version(db: asyncpg.Connection, schema: str) -> int | None:
 
 
 async def _add_leaves(db: asyncpg.Connection) -> None:
-    await db.execute(LEAVES)
-    await renew.all_documents(db)
+    await db.execute(LEAVES)  # filled by the next step
 
 
 # What brings a schema of this version to the next one, in a transaction with all the others
 MIGRATIONS: Mapping[int, Callable[[asyncpg.Connection], Awaitable[None]]] = {
     1: _add_leaves,  # values of fields were digests alone
+    2: renew.all_documents,  # company, period and form were not read; figures had no one form
 }
 
 

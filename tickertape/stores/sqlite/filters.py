@@ -17,6 +17,7 @@ from tickertape.stores.sqlite import read, values
 from tickertape.stores.sqlite.signbits import Ids
 
 COMMON = 10_000  # documents counted to find the rarest of several filters
+FEW = 500  # documents that are looked up at once: what is near the question need not be tried
 
 _FIELD = "name = ? AND value IN (SELECT value FROM json_each(?))"
 
@@ -33,6 +34,7 @@ class Filter:
     bindings: Sequence[Any]
     driver: str
     driver_bindings: Sequence[Any]
+    few: bool = False  # the driver yields no more than `FEW`
 
 
 def chosen(db: apsw.Connection, query: Query) -> Filter | None:
@@ -89,7 +91,9 @@ def _build(
     if fields:
         rarest = _rarest(db, fields)
         driver = f"SELECT DISTINCT document FROM fields WHERE {_FIELD}", rarest
-    return Filter(" AND ".join(conditions), bindings, *driver)
+    least = f"SELECT count(*) FROM ({driver[0]} LIMIT {FEW + 1})"
+    few = bool(fields) and int(db.execute(least, driver[1]).get) <= FEW
+    return Filter(" AND ".join(conditions), bindings, *driver, few)
 
 
 def passing(db: apsw.Connection, ids: Ids, chosen: Filter | None) -> Ids:

@@ -28,6 +28,10 @@ def search(
 ) -> list[tuple[int, float]]:
     """Return (chunk id, BM25 > 0), best first. The text's words are OR-ed."""
     ids, scores = postings.scored(db, words(db, query.text))
+    if chosen is not None and chosen.few:
+        among = np.isin(ids, filters.matching(db, chosen))
+        ids, scores = ids[among], scores[among]
+        chosen = None
     # A filter is checked on the best; where too few of them match, on all that match.
     tried = query.limit + SPARE if chosen is None else max(FILTERED_MIN, 2 * query.limit)
     while True:
@@ -40,6 +44,11 @@ def search(
             among = np.isin(ids, filters.matching(db, chosen))
             ids, scores = ids[among], scores[among]
         tried = DEEPER * tried
+
+
+def weight(db: apsw.Connection, postings: Postings, text: str) -> float:
+    """Return what a chunk of usual length scores that holds each of the text's words once."""
+    return postings.weight(db, terms.once(words(db, text)))
 
 
 def words(db: apsw.Connection, text: str) -> list[str]:

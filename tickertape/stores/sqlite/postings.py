@@ -147,6 +147,19 @@ class Postings:
 
         Chunks that the connection's snapshot does not have may be among them.
         """
+        having = self._having(db, texts)
+        chunks = chunk_count(db, [word for word, *_ in having])
+        return add_up([(ids, impacts * weight(chunks, ids)) for _, ids, impacts in having])
+
+    def weight(self, db: apsw.Connection, texts: Sequence[str]) -> float:
+        """Return the sum of these words' idf, of those too that no chunk holds."""
+        having = self._having(db, texts)
+        chunks = chunk_count(db, [word for word, *_ in having])
+        none = bm25.idf(chunks, 0) * (len(texts) - len(having))
+        return none + sum(bm25.idf(chunks, len(ids)) for _, ids, _ in having)
+
+    def _having(self, db: apsw.Connection, texts: Sequence[str]) -> list[tuple[Word, Ids, Impacts]]:
+        """The words that a chunk holds, with their lists as of now."""
         words = self._get(texts)
         chunk, removal = read.last_id(db, "chunks"), read.last_id(db, "removals")
         with self._lock:
@@ -157,9 +170,7 @@ class Postings:
                 word.follow(db, chunk, removal, removals)
                 lists.append((word.ids, word.impacts))
         self._trim()
-        having = [(word, *found) for word, found in zip(words, lists, strict=True) if len(found[0])]
-        chunks = chunk_count(db, [word for word, *_ in having])
-        return add_up([(ids, impacts * weight(chunks, ids)) for _, ids, impacts in having])
+        return [(word, *found) for word, found in zip(words, lists, strict=True) if len(found[0])]
 
     def _get(self, texts: Sequence[str]) -> list[Word]:
         with self._lock:

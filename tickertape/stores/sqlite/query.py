@@ -58,6 +58,11 @@ class Searcher:
         with snapshot(db):
             return dict(self._found(db, query, CLOSER_PER_CANDIDATE))
 
+    def weight(self, db: apsw.Connection, text: str) -> float:
+        """Return what a chunk of usual length scores that holds each of the text's words once."""
+        with snapshot(db):
+            return keyword.weight(db, self._postings, text)
+
     def _found(self, db: apsw.Connection, query: Query, per_hit: int) -> Scored:
         if query.limit < 1:
             return []
@@ -99,10 +104,13 @@ def _near(
 ) -> Ids:
     """Candidates by Hamming distance, ids growing.
 
-    A filter is checked on the candidates. Where too few of them match, it is selective, or holds
-    what is far from the query: then all that match are looked up, and compared among themselves.
+    Where a filter lets few documents through, these are looked up. Else it is checked on the
+    candidates; where too few of them match, it is selective, or holds what is far from the query:
+    then all that match are looked up, and compared among themselves.
     """
     wide = max(NEAR_MIN, NEAR_PER_HIT * limit, len(bits) // NEAR_SHARE)
+    if chosen is not None and chosen.few:
+        return bits.nearest(vector, wide, filters.matching(db, chosen))
     ids = bits.nearest(vector, wide)
     if chosen is None:
         return ids

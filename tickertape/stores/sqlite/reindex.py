@@ -1,4 +1,5 @@
-"""The table of words: made, and made anew where an older Tickertape cut words otherwise."""
+"""What is worked out of texts and metadata, made anew where an older Tickertape did otherwise: the
+table of words, and the fields that filters look up."""
 
 from __future__ import annotations
 
@@ -41,6 +42,30 @@ def words(db: apsw.Connection) -> None:
             (
                 (id, prepare.words(values.unbind(text)), prepare.title(load(metadata)))
                 for id, text, metadata in rows
+            ),
+        )
+        last = rows[-1][0]
+
+
+def all_documents(db: apsw.Connection) -> None:
+    """Index every passage again and look up every document's fields anew, in the caller's
+    transaction."""
+    words(db)
+    db.execute("DELETE FROM fields")
+    last = 0
+    page = (
+        "SELECT id, key, metadata FROM documents WHERE id > ? AND NOT deleted ORDER BY id LIMIT ?"
+    )
+    while True:
+        rows: list[Any] = db.execute(page, (last, PAGE)).fetchall()
+        if not rows:
+            break
+        db.executemany(
+            "INSERT INTO fields VALUES (?, ?, ?)",
+            (
+                (*leaf, id)
+                for id, key, metadata in rows
+                for leaf in prepare.fields(load(metadata), values.unbind(key))
             ),
         )
         last = rows[-1][0]

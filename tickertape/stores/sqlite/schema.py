@@ -12,12 +12,13 @@ import apsw
 
 from tickertape.stores.sqlite import bm25, reindex, relearn, tables, tenants
 
-VERSION = 4  # PRAGMA user_version
+VERSION = 5  # PRAGMA user_version
 # What brings a file of this version to the next one, in a transaction with all the others
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
-    1: reindex.words,  # words were cut otherwise: accents, ligatures, AT&T, ON, Chinese
+    1: lambda _: None,  # words were cut otherwise: a later step indexes them all anew
     2: relearn.editions,  # which event is newer went by one version a document
     3: tenants.separate,  # all was one tenant's
+    4: reindex.all_documents,  # company, period and form were not read; figures had no one form
 }
 MIGRATION_SECONDS = 1800.0  # another worker may be at it: a million passages take some minutes
 MIGRATION_STEP_SECONDS = 0.5

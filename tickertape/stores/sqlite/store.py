@@ -119,6 +119,10 @@ class SqliteStore:
         """Return how many documents and chunks there are."""
         return await self._open().read(counts, collection, tenant, filters)
 
+    async def question_weight(self, text: str) -> float:
+        """Return what a chunk of usual length scores that holds each of the words once."""
+        return await self._open().read(self._searcher.weight, text)
+
     async def field_names(self, tenant: str = DEFAULT_TENANT) -> list[str]:
         """Return the fields that a document has, sorted."""
         return await self._open().read(names, tenant)
