@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from tickertape.chunking import sentences
-from tickertape.stores import prepare, words
+from tickertape.stores import words
 
 LIMIT = 320  # characters
 MORE = "\u2026"  # where something is left out
@@ -76,7 +76,7 @@ def _cut(text: str, span: Span, wanted: frozenset[str], limit: int) -> str:
 
 
 def _there(text: str, wanted: frozenset[str]) -> frozenset[str]:
-    return wanted.intersection(words.stems(prepare.words(text)))
+    return wanted.intersection(words.read(text))
 
 
 def _union(sets: Sequence[frozenset[str]]) -> frozenset[str]:

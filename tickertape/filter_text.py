@@ -9,7 +9,7 @@ from typing import Any
 
 from tickertape.errors import InvalidRecord
 
-_WRITTEN = re.compile(r"([^<>=~]{1,1000})(>=|<=|=|>|<|~)(.*)", re.DOTALL)
+_SIGN = re.compile(r"[<>]=?|[=~]")
 _KINDS = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt", "~": "contains"}
 EXPECTED = "FIELD=VALUE, or with >=, >, <=, < and a number or a date, or ~ and part of a text"
 
@@ -23,9 +23,11 @@ def filters(lines: Iterable[str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for line in lines:
-        if (match := _WRITTEN.fullmatch(line)) is None:
+        match = _SIGN.search(line)
+        name = line[: match.start()].strip() if match else ""
+        if match is None or not name:
             raise InvalidRecord("filter", EXPECTED, line)
-        name, sign, text = match[1].strip(), match[2], match[3].strip()
+        sign, text = match[0], line[match.end() :].strip()
         there = found.setdefault(name, [] if sign == "=" else {})
         if isinstance(there, list) != (sign == "="):
             raise InvalidRecord(f"filters.{name}", "comparisons or values, not both")

@@ -51,6 +51,7 @@ class Question:
     who: Mapping[str, float] = field(default_factory=dict)
     periods: Sequence[Period] = ()
     forms: Sequence[str] = ()
+    plain: bool = True  # all of its words stand in texts as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def question(
         for pair in pairwise(every)
         if (weight := sum(stem not in _STOPS for stem in pair))
     }
-    return Question(words.asked(text, once=True), pairs, _names(text), who or {}, periods, forms)
+    stems = words.asked(text, once=True)
+    plain = all(stem.isprintable() for stem in stems)  # the marks of other words are not
+    return Question(stems, pairs, _names(text), who or {}, periods, forms, plain)
 
 
 def scale_of(weight: float) -> float:
@@ -91,32 +94,40 @@ def keyword_scale(asked: Question, best: Iterable[Candidate]) -> float:
     shares = scores = 0.0
     for one in best:
         if one.keyword:
-            shares += _share(asked.stems, frozenset(stems_of(one)))
+            shares += _share(asked.stems, frozenset(stems_of(asked, one, _title(one))))
             scores += one.keyword
     return shares / scores if scores else 0.0
 
 
-def stems_of(candidate: Candidate) -> list[str]:
-    """Return the words of a passage behind those of its document's title, as stems."""
-    title = prepare.title(candidate.metadata)
-    return words.stems(f"{title} {prepare.words(candidate.text)}")
+def stems_of(asked: Question, candidate: Candidate, title: Sequence[str]) -> list[str]:
+    """Return the words of a passage behind those of its document's title, as stems: with those that
+    an index has beside the text where the question has such."""
+    read = words.read if asked.plain else lambda text: words.stems(prepare.words(text))
+    return [*title, *read(candidate.text)]
+
+
+def _title(one: Candidate) -> list[str]:
+    return words.stems(prepare.title(one.metadata))
 
 
 def scores(asked: Question, candidates: Mapping[K, Candidate], scale: float) -> dict[K, float]:
     """Return how well each passage answers, from 0 to 1."""
-    known: dict[int, Facets] = {}  # of each document, by its metadata
+    known: dict[int, tuple[Facets, list[str]]] = {}  # of each document, by its metadata
     found: dict[K, float] = {}
     reads = asked.who or asked.periods or asked.forms
     for name, one in candidates.items():
-        if reads and id(one.metadata) not in known:
-            known[id(one.metadata)] = facets.of_document(one.metadata, one.id)
-        found[name] = score(asked, one, scale, known.get(id(one.metadata), NOTHING))
+        if id(one.metadata) not in known:
+            said = facets.of_document(one.metadata, one.id) if reads else NOTHING
+            known[id(one.metadata)] = said, _title(one)
+        found[name] = score(asked, one, scale, *known[id(one.metadata)])
     return found
 
 
-def score(asked: Question, one: Candidate, scale: float, known: Facets) -> float:
+def score(
+    asked: Question, one: Candidate, scale: float, known: Facets, title: Sequence[str] = ()
+) -> float:
     """Return how well the passage of a document of which this is known answers, from 0 to 1."""
-    stems = stems_of(one)
+    stems = stems_of(asked, one, title)
     there = frozenset(stems)
     parts = [
         (DENSE, _within(one.dense / COSINE_FULL if one.dense is not None else 0.0)),

@@ -472,11 +472,25 @@ async def _ranked(
             if chunk in scores
         ]
         answering = [hit for hit in fresh if hit.score > 0]
-        hits = sorted([*hits, *answering], key=lambda hit: -hit.score)
+        hits = _ordered([*hits, *answering])
         shown = best_of_each(hits, request.group) if request.per_document else hits
         if len(shown) >= request.k or not answering:
             return shown, False
     return (best_of_each(hits, request.group) if request.per_document else hits), True
+
+
+def _ordered(hits: Sequence[SearchHit]) -> list[SearchHit]:
+    """Best first, a heading alone behind the passage under it: it has the words, which answer
+    nothing."""
+    found = {(hit.key, hit.ordinal): hit for hit in hits}
+    for (key, ordinal), hit in list(found.items()):
+        under = found.get((key, ordinal + 1))
+        if under is None or under.score >= hit.score or ranking.is_heading(under.text):
+            continue
+        if ranking.is_heading(hit.text):
+            found[key, ordinal + 1] = replace(under, score=hit.score)
+            found[key, ordinal] = replace(hit, score=under.score)
+    return sorted(found.values(), key=lambda hit: -hit.score)
 
 
 def _scores(

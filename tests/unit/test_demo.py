@@ -11,7 +11,6 @@ from tickertape.chunking import sentences
 from tickertape.demo import checks
 from tickertape.demo.corpus import corpus
 from tickertape.demo.run import RunOutcome
-from tickertape.demo.screen import excerpt
 from tickertape.demo.summaries import sentences_of
 from tickertape.stores.base import Counts
 
@@ -172,12 +171,3 @@ def test_passages_must_hold_the_whole_text():
     assert not checks._whole(cut((0, 9)), text)
     assert not checks._whole([], text)
     assert not checks._whole([{"start": 0, "end": 17, "text": "Another text here"}], text)
-
-
-def test_an_excerpt_begins_where_the_words_are():
-    text = "Revenue rose. A fire stopped the line. " + "Nothing else is known. " * 30
-    found = excerpt(text, {"fire", "line"}, 60)
-    assert found.startswith("… A fire stopped the line.")
-    assert found.endswith(" …")
-    assert len(found) < 70
-    assert excerpt("Revenue rose.", {"fire"}) == "Revenue rose."

@@ -361,3 +361,13 @@ async def test_a_field_that_is_spelt_like_one_is_told_and_a_field_of_ours_never(
         await search.search(SearchRequest("profit", filters={"compny": "Acme Corp."}))
     assert caught.value.field == "filters.compny"
     assert not (await search.search(SearchRequest("profit", filters={"who": "acme"}))).hits
+
+
+async def test_a_heading_alone_stands_behind_the_passage_under_it(
+    store: SqliteStore, runner: Runner
+) -> None:
+    await fill(store, {"a": ["Cash", "Liquidity and capital", "We had liquidity of 5.", "Debt"]})
+    await fill(store, {"b": ["board met today"], "c": ["net loss"]})
+    hits = (await Search(store, runner).search(SearchRequest("liquidity and capital"))).hits
+    assert [(hit.key.id, hit.ordinal) for hit in hits[:2]] == [("a", 2), ("a", 1)]
+    assert hits[0].score > hits[1].score

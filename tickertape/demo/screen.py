@@ -14,10 +14,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from tickertape.chunking import sentences
-
 WIDTH_MAX = 100
-PASSAGE_CHARS = 260
 MARKS = ("[1]", "[2]", "[3]", "[4]", "[5]")
 
 Json = Mapping[str, Any]
@@ -82,7 +79,7 @@ class Screen:
             title = hit["metadata"].get("title") or hit["id"]
             place = f"{hit['id']}, passage {hit['chunk'] + 1} of {hit['chunk_count']}"
             head = Text.assemble((f"{hit['score']:.2f}  ", "cyan"), (str(title), "bold"))
-            text = Text(excerpt(hit["text"], words))
+            text = Text(hit["excerpt"])
             text.highlight_words(sorted(words), "bold green", case_sensitive=False)
             self.console.print()
             self.console.print(Padding(Group(head, Text(place, style="dim"), text), (0, 0, 0, 2)))
@@ -110,17 +107,3 @@ class Screen:
                         head_, (f"{mark} ", "cyan"), (sentence, "not dim green"), tail
                     )
             self.console.print(Padding(text, (0, 0, 1, 2)))
-
-
-def excerpt(text: str, words: set[str], size: int = PASSAGE_CHARS) -> str:
-    """Return about ``size`` characters, from the sentence on that has most of the words."""
-    spans = sentences(text)
-    best = max(spans, key=lambda span: _shared(text[slice(*span)], words), default=(0, 0))
-    shown = text[best[0] :]
-    if cut := len(shown) > size:
-        shown = shown[:size].rpartition(" ")[0]
-    return f"{'… ' if best[0] else ''}{' '.join(shown.split())}{' …' if cut else ''}"
-
-
-def _shared(sentence: str, words: set[str]) -> int:
-    return len(words & set(re.findall(r"\w{4,}", sentence.lower())))

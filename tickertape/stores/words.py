@@ -14,6 +14,7 @@ import apsw
 
 from tickertape import terms
 from tickertape.stores.prepare import plain
+from tickertape.text import comparable
 
 TERMS_MAX = 200
 
@@ -23,6 +24,11 @@ _local = threading.local()
 def stems(text: str) -> list[str]:
     """Return the stems of a text that is written as an index is to hold it (`prepare.words`)."""
     return _tokens("porter", text, apsw.FTS5_TOKENIZE_DOCUMENT)
+
+
+def read(text: str) -> list[str]:
+    """Return the stems of a text as it stands: without the words that an index has beside it."""
+    return stems(comparable(plain(text)).text)
 
 
 def asked(text: str, *, once: bool = False) -> list[str]:
