@@ -15,7 +15,12 @@ from tickertape.errors import InvalidRecord
 from tickertape.facets import FORM, OURS, PERIOD, WHO, Asked
 from tickertape.ranking import Candidate, Question
 from tickertape.stores.base import Capability, Hit, Mode, Query, Store
-from tickertape.stores.capabilities import with_candidates, with_fields, with_weights
+from tickertape.stores.capabilities import (
+    with_candidates,
+    with_fields,
+    with_summaries,
+    with_weights,
+)
 from tickertape.stores.conditions import condition
 from tickertape.text import blank, comparable
 
@@ -97,6 +102,7 @@ class SearchHit:
     others: Sequence[SearchHit] = ()  # further chunks of the document, best first
     before: Sequence[str] = ()  # the chunks that stand before it, and after it
     after: Sequence[str] = ()
+    summary: str | None = None  # of its document, where the store remembers one
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,8 +360,14 @@ class Search:
     async def _told(
         self, request: SearchRequest, question: Question, hits: Sequence[SearchHit]
     ) -> list[SearchHit]:
-        """The hits with their excerpts and, where asked for, their neighbours."""
-        found = await asyncio.to_thread(lambda: [_excerpted(question, hit) for hit in hits])
+        """The hits with their excerpts, their documents' summaries and, where asked for, their
+        neighbours."""
+        summaries = await summaries_of(self.store, {hit.key for hit in hits})
+        found = await asyncio.to_thread(
+            lambda: [
+                replace(_excerpted(question, hit), summary=summaries.get(hit.key)) for hit in hits
+            ]
+        )
         if not request.neighbours:
             return found
         return [await self._beside(hit, request.neighbours) for hit in found]
@@ -371,6 +383,16 @@ class Search:
                 after = [texts[n] for n in places if n in texts and n > hit.ordinal]
                 return replace(hit, before=before, after=after)
         return hit
+
+
+async def summaries_of(store: Store, keys: Iterable[DocumentKey]) -> dict[DocumentKey, str]:
+    """Return the summaries' texts that a store remembers of these documents."""
+    ledger, wanted = with_summaries(store), list(keys)
+    if ledger is None or not wanted:
+        return {}
+    there = await ledger.summaries(wanted)
+    found = {key: each.result.get("summary") for key, each in there.items()}
+    return {key: text for key, text in found.items() if isinstance(text, str) and text}
 
 
 class _Chunk:

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from models import FinancialDocument, TextMessage
 from tickertape import flows, spaces
+from tickertape.documents import DocumentKey
 from tickertape.record import Outgoing
+from tickertape.search import summaries_of
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores.base import Store, StoredDocument
@@ -89,7 +91,10 @@ async def get(request: web.Request) -> web.Response:
         DocumentAnswer(
             id=id,
             documents=[
-                _answer(store, document, services.settings.embedding_model)
+                _answer(
+                    *(store, document, services.settings.embedding_model),
+                    await _summary(services.stores, store, document.head.key),
+                )
                 for store, document in found
             ],
             dead_letter=letter,
@@ -200,7 +205,15 @@ def _missing(id: str, failed: dict[str, str]) -> Problem:
     return Problem(404, f"No store holds a document {id[:200]!r}.")
 
 
-def _answer(store: str, document: StoredDocument, ours: str) -> Stored:
+async def _summary(stores: Sequence[Store], name: str, key: DocumentKey) -> str | None:
+    """The document's summary in the store of this name."""
+    for store in stores:
+        if store.name == name:
+            return (await summaries_of(store, [key])).get(key)
+    return None
+
+
+def _answer(store: str, document: StoredDocument, ours: str, summary: str | None) -> Stored:
     head = document.head
     return Stored(
         store=store,
@@ -216,6 +229,7 @@ def _answer(store: str, document: StoredDocument, ours: str) -> Stored:
         model=document.model,
         note=spaces.note(document.model, ours),
         metadata=dict(document.metadata),
+        summary=summary,
         chunk_count=head.chunk_count,
         chunks=[
             Chunk(id=str(c.id), chunk=c.ordinal, text=c.text, start=c.start, end=c.end)

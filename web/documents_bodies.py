@@ -143,6 +143,7 @@ class Stored(Answer):
     model: str | None = Field(description="Whose vectors they are; only these are compared.")
     note: str | None = Field(description="What whoever made the vectors should know.")
     metadata: dict[str, Any]
+    summary: str | None = Field(description="Where the store remembers one.")
     chunk_count: int
     chunks: list[Chunk]
 

@@ -85,6 +85,7 @@ def passage(hit: SearchHit) -> Passage:
             Other(score=other.score, text=other.text, excerpt=other.excerpt, chunk=other.ordinal)
             for other in hit.others
         ],
+        summary=hit.summary,
         before=list(hit.before),
         after=list(hit.after),
     )

@@ -117,6 +117,7 @@ class Passage(Answer):
     chunk: int
     chunk_count: int
     metadata: dict[str, Any]
+    summary: str | None = Field(description="Of its document, where there is one.")
     others: list[Other] = Field(description="Of the same document, where ``group`` asks for them.")
     before: list[str] = Field(description="What stands before it, where ``neighbours`` asks.")
     after: list[str]

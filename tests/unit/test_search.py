@@ -228,7 +228,7 @@ async def test_a_store_without_words_answers_by_vectors_and_says_so(
 class Whole:
     """A store without candidates."""
 
-    capabilities = frozenset(Capability) - {Capability.CANDIDATES, Capability.FIELDS}
+    capabilities = frozenset((Capability.KEYWORDS, Capability.WEIGHTS))
 
     def __init__(self, store: SqliteStore) -> None:
         self.search = store.search

@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from tests.web_parts import Client, Parts, parts, store_text
+from tickertape.documents import DocumentKey, StoredSummary
 from tickertape.errors import OutageError
 from tickertape.search import SearchRequest
+from tickertape.stores.capabilities import with_summaries
 from web import search as search_page
 
 
@@ -66,6 +68,22 @@ async def test_a_company_that_is_named_comes_first_and_is_told(client: Client) -
     assert await ids(client, q="BOLT revenue", reading="filter") == ["b"]
     for wrong in ("reading=all", "group=21", "neighbours=-1"):
         assert (await client.get(f"/search?q=revenue&{wrong}")).status == 422, wrong
+
+
+async def test_a_hit_and_its_document_have_their_summary(client: Client, services: Parts) -> None:
+    (store,) = services.stores
+    ledger = with_summaries(store)
+    assert ledger is not None
+    key = DocumentKey("financial_documents", "a")
+    head = (await store.heads([key]))[key]
+    said = {"summary": "Revenue rose."}
+    await ledger.save_summaries([StoredSummary(key, head.version, head.content_hash, said)])
+    body = await (await client.get("/search?q=revenue+rose&filter.ticker=ACME")).json()
+    summaries = {result["id"]: result["summary"] for result in body["results"]}
+    assert summaries["a"] == "Revenue rose."
+    stored = await (await client.get("/documents/a")).json()
+    assert stored["documents"][0]["summary"] == "Revenue rose."
+    assert (await (await client.get("/documents/b")).json())["documents"][0]["summary"] is None
 
 
 async def test_both_names_of_a_field_are_taken(client: Client) -> None:

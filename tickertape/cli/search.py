@@ -110,6 +110,7 @@ def _plain(result: SearchResult) -> dict[str, Any]:
                 "chunk": hit.ordinal,
                 "chunk_count": hit.chunk_count,
                 "metadata": dict(hit.metadata),
+                "summary": hit.summary,
                 "others": [
                     {"score": one.score, "text": one.text, "chunk": one.ordinal}
                     for one in hit.others

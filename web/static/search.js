@@ -118,6 +118,7 @@ function row(result, best, marked) {
       el("span", { class: "score", title: "Score" }, el("b", {}, bar), result.score.toFixed(3)),
     ),
     el("p", { class: "passage" }, ...mark(result.excerpt, marked)),
+    result.summary ? el("p", { class: "note", text: `Summary: ${short(result.summary, 240)}` }) : null,
     el(
       "div",
       { class: "chips" },
@@ -139,7 +140,11 @@ function row(result, best, marked) {
 }
 
 const isScalar = (value) => ["string", "number", "boolean"].includes(typeof value);
-const short = (text) => (text.length > 40 ? `${text.slice(0, 39)}…` : text);
+/** The text, or its beginning of whole words where there are any. */
+function short(text, size = 40) {
+  if (text.length <= size) return text;
+  return `${text.slice(0, size - 1).replace(/(?<=\S)\s+\S*$/u, "")}…`;
+}
 
 // Marking these would only be noise.
 const COMMON = new Set(
@@ -258,6 +263,7 @@ function whole(stored, result) {
       ),
     ),
     stored.deleted ? el("p", { class: "bad", text: "Deleted." }) : null,
+    stored.summary ? el("p", { text: `Summary: ${stored.summary}` }) : null,
     ...stored.chunks.map((chunk) =>
       el(
         "section",
