@@ -40,8 +40,10 @@ from loadtest.data import rows
 from loadtest.figures import interval, percentiles
 from loadtest.kept import KeptRunner
 from loadtest.odd_queries import DOCUMENTS, ODD
-from testkit import postgres
+from testkit import postgres, redis
 from testkit.models import ensure_model, model_settings
+from testkit.postgres import Postgres
+from testkit.redis import Redis
 from tickertape import embed
 from tickertape.documents import Document, DocumentKey
 from tickertape.pipeline import Pipeline
@@ -63,6 +65,11 @@ GATES = {
     ("questions", "keyword", "ndcg@10"): 0.50,
     ("questions", "hybrid", "ndcg@10"): 0.545,
     ("known", "hybrid", "recall@5"): 0.95,
+}
+# Of stores on servers: the server, and the setting that names it
+SERVERS: Mapping[str, tuple[Callable[[], Postgres | Redis | None], str]] = {
+    "pgvector": (postgres.shared, "database_url"),
+    "redis": (redis.shared, "redis_url"),
 }
 
 Texts = Mapping[str, tuple[str, Mapping[str, Any]]]  # text and metadata by id
@@ -170,9 +177,12 @@ def _documents(scores: Mapping[tuple[str, int], float]) -> Ranking:
 async def filled(name: str, runner: KeptRunner, texts: Texts) -> AsyncIterator[Store]:
     """An empty store of this name, filled with texts and metadata by id."""
     with tempfile.TemporaryDirectory(prefix="tickertape-quality-") as home:
-        server = postgres.shared() if name == "pgvector" else None
-        url = None if server is None else SecretStr(server.url)
-        (store,) = open_stores(Settings(stores=(name,), data_dir=Path(home), database_url=url))
+        named: dict[str, Any] = {}
+        if name in SERVERS:
+            serve, field = SERVERS[name]
+            if (server := serve()) is not None:
+                named[field] = SecretStr(server.url)
+        (store,) = open_stores(Settings(stores=(name,), data_dir=Path(home), **named))
         await store.start()
         try:
             pipeline = Pipeline([store], runner, chunk_tokens=256, overlap_tokens=32)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from testkit import postgres
+from testkit import redis as redis_server
 from tickertape.documents import (
     DEFAULT_TENANT,
     Delete,
@@ -79,9 +80,20 @@ def pgvector(_: Path) -> Iterator[Adapter]:
     server.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
+@contextlib.contextmanager
+def redis(_: Path) -> Iterator[Adapter]:
+    server = redis_server.shared()
+    if server is None:
+        pytest.skip(redis_server.MISSING)
+    prefix = redis_server.new_prefix()
+    yield Adapter("redis", {"redis_url": server.url, "redis_prefix": prefix})
+    redis_server.drop(server, prefix)
+
+
 FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {
     "sqlite": sqlite,
     "pgvector": pgvector,
+    "redis": redis,
 }
 
 

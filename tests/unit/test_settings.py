@@ -44,6 +44,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "database_url": (f"postgresql://u:{SECRET}@h/d", f"postgresql://u:{SECRET}@h/d"),
     "pgvector_schema": ("desk", "desk"),
     "pgvector_halfvec": ("1", True),
+    "redis_url": (f"redis://u:{SECRET}@h", f"redis://u:{SECRET}@h"),
+    "redis_prefix": ("desk", "desk"),
     "offline": ("1", True),
     "sources": ('{"a": {"kind": "files"}}', {"a": {"kind": "files"}}),
     "ingest_ahead_max": ("5000", 5000),
@@ -327,6 +329,7 @@ def test_every_setting_is_described_under_one_name():
         assert ours or name in {
             *("KAFKA_BROKERS", "INPUT_TOPIC", "OUTPUT_TOPIC", "MODEL_NAME", "LLM_URL"),
             *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "LLM_PROVIDER", "DATABASE_URL"),
+            "REDIS_URL",
         }
 
 

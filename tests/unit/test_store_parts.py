@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tickertape.stores.conditions import matches
 from tickertape.stores.faults import Faults
 from tickertape.stores.pgvector import words as lexemes
 from tickertape.stores.prepare import words as indexed
+from tickertape.stores.redis import words as tokens
+from tickertape.stores.redis.keys import dump_places, load_places
 
 anything = st.text(st.characters(exclude_categories=())) | st.sampled_from(
     ("\0", "\x1a", "\x1a0000", "\ud800\udc00", "x\x1ad800")
@@ -44,6 +47,20 @@ def test_words_are_those_of_the_index_of_sqlite() -> None:
     assert {"file", "naiv", "revenu", "東京", "京証"} <= set(words.stems(text))
     assert words.asked("what were the revenues, and the REVENUE of filings?") == ["revenu", "file"]
     assert words.asked("!?") == []
+
+
+def test_tokens_of_redis_are_never_syntax() -> None:
+    assert tokens.told("Acme", "acme rose") == "wacm wacm wacm wrose"
+    for word in ("or", "inf", "10", "東京", "x" * 400, "AT&T"):
+        assert all(re.fullmatch("w[a-z0-9]{1,32}|x[0-9a-f]{24}", one) for one in tokens.asked(word))
+    assert tokens.asked("東京") == tokens.told("", "東京").split() != tokens.asked("東証")
+
+
+@given(st.dictionaries(st.integers(0, 40), st.integers(0, 60)))
+def test_places_come_back(places: dict[int, int]) -> None:
+    assert load_places(dump_places(places)) == places
+    whole = {n: n + 7 for n in range(9)}
+    assert dump_places(whole) == b"[[0,7,9]]"
 
 
 def test_a_titles_words_count_for_two() -> None:

@@ -49,6 +49,17 @@ class StorageSettings(Section):
         validation_alias=env("TICKERTAPE_PGVECTOR_HALFVEC"),
         description="Keep vectors there in half precision: half the space. Fixed once it is made.",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=env("REDIS_URL"),
+        description="Server of the store redis, redis://user:password@host:6379; rediss:// by TLS.",
+    )
+    redis_prefix: str = Field(
+        "tickertape",
+        pattern="^[A-Za-z0-9_.-]{1,64}$",
+        validation_alias=env("TICKERTAPE_REDIS_PREFIX"),
+        description="What the names of all keys there begin with, which are Tickertape's alone.",
+    )
     offline: bool = Field(
         False,
         validation_alias=env("TICKERTAPE_OFFLINE"),

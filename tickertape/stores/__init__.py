@@ -15,6 +15,7 @@ from tickertape.stores.base import Store
 # name -> "module:Class"; the class takes Settings. What it needs is an extra of the same name
 STORES: dict[str, str] = {
     "pgvector": "tickertape.stores.pgvector:PgvectorStore",
+    "redis": "tickertape.stores.redis:RedisStore",
     "sqlite": "tickertape.stores.sqlite:SqliteStore",
 }
 

@@ -11,13 +11,13 @@ from typing import Any
 import asyncpg
 import numpy as np
 
-from tickertape.errors import InvalidRecord
+from tickertape.stores import vectors
 from tickertape.stores.base import Counts, Hit, Mode, Query
 from tickertape.stores.conditions import condition
 from tickertape.stores.metadata import load
 from tickertape.stores.pgvector import fields, words
 from tickertape.stores.pgvector.ledger import key_of
-from tickertape.stores.pgvector.write import CODECS, normalised
+from tickertape.stores.pgvector.write import CODECS
 from tickertape.stores.texts import name, restored
 
 EF_SEARCH_MIN, EF_SEARCH_MAX = 100, 1_000
@@ -128,22 +128,17 @@ class _Conditions:
 async def _dense(
     db: asyncpg.Connection, query: Query, conditions: _Conditions, kind: str
 ) -> dict[int, float]:
-    if query.vector is None or query.model is None:
-        raise InvalidRecord("query", "a vector and its model for a dense search")
-    if not np.isfinite(query.vector).all():
-        raise InvalidRecord("vector", "finite numbers", "NaN or infinity")
+    asked, model = vectors.asked(query)
     # A space is one tenant's.
     space = await db.fetchrow(
         "SELECT number, dimension, to_regclass('chunks_hnsw_' || number) IS NOT NULL AS indexed"
         " FROM spaces WHERE key = $1",
-        name(query.tenant, query.model),
+        name(query.tenant, model),
     )
     if space is None:
         return {}
-    if query.vector.shape != (space["dimension"],):
-        expected = f"{space['dimension']} numbers, as {query.model} has"
-        raise InvalidRecord("vector", expected, f"shape {query.vector.shape}")
-    _, unit = normalised(query.vector)
+    vectors.check_size(asked, model, space["dimension"])
+    _, unit = vectors.normalised(asked)
     vector, limit = conditions.bind(CODECS[kind](unit)), conditions.bind(query.limit)
     found: dict[int, float] = {}
     if space["indexed"]:

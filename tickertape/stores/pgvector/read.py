@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import numpy as np
 
 from tickertape.documents import DocumentKey, Head, StoredChunk, StoredSummary, Vector
 from tickertape.stores.base import StoredDocument
@@ -15,6 +14,7 @@ from tickertape.stores.metadata import load
 from tickertape.stores.pgvector import ledger
 from tickertape.stores.pgvector.ledger import HEAD, head_of, key_name
 from tickertape.stores.texts import name, restored
+from tickertape.stores.vectors import lengthened
 from tickertape.stores.window import deleted_heads
 from tickertape.versions import Version
 
@@ -112,5 +112,4 @@ def _chunk(row: asyncpg.Record) -> StoredChunk:
 
 
 def _vector(unit: Any, norm: float) -> Vector:
-    wide = unit.to_numpy().astype(np.float64) * norm
-    return np.asarray(wide, np.float32)
+    return lengthened(unit.to_numpy(), norm)

@@ -15,8 +15,7 @@ import numpy as np
 from asyncpg import exceptions as pg
 from pgvector import HalfVector, Vector
 
-from tickertape.documents import Applied, DocumentKey, StoredSummary, Vectors
-from tickertape.editions import Edition
+from tickertape.documents import Applied, DocumentKey, StoredSummary
 from tickertape.errors import InvalidRecord, PermanentError
 from tickertape.stores import window
 from tickertape.stores.metadata import dump
@@ -24,7 +23,9 @@ from tickertape.stores.pgvector import fields, ledger, words
 from tickertape.stores.pgvector.connections import NAME
 from tickertape.stores.pgvector.ledger import key_name
 from tickertape.stores.prepare import Prepared, Space
+from tickertape.stores.summaries import latest, outdated
 from tickertape.stores.texts import name, plain
+from tickertape.stores.vectors import normalised, other_size
 from tickertape.stores.window import Change, OneByOne, Ready, Window
 from tickertape.versions import Version
 
@@ -95,11 +96,7 @@ async def _one_by_one(
 async def save_summaries(db: asyncpg.Connection, summaries: Iterable[StoredSummary]) -> None:
     """Write summaries, unless a newer one is there, or a newer event has replaced or deleted the
     document."""
-    given: dict[DocumentKey, StoredSummary] = {}
-    for summary in summaries:
-        before = given.get(summary.key)
-        if before is None or before.version <= summary.version:
-            given[summary.key] = summary
+    given = latest(summaries)
     rows = {key: dump(summary.result) for key, summary in given.items()}
     await ledger.lock(db, {(key.tenant, key.id) for key in given})
     entries = await ledger.entries(db, given)
@@ -108,9 +105,7 @@ async def save_summaries(db: asyncpg.Connection, summaries: Iterable[StoredSumma
     there = {row["key"]: Version.parse(row["version"]) for row in found}
     kept = []
     for key, summary in given.items():
-        stored = there.get(key_name(key))
-        outdated = stored is not None and summary.version < stored
-        if not outdated and not entries[key].editions.outdates(Edition(summary.version)):
+        if not outdated(summary, there.get(key_name(key)), entries[key]):
             kept.append(
                 (key_name(key), str(summary.version), plain(summary.content_hash), rows[key])
             )
@@ -307,14 +302,6 @@ def _chunk_columns(
     return _columns(rows)
 
 
-def normalised(vectors: Vectors) -> tuple[np.ndarray[Any, Any], Vectors]:
-    """Return the lengths of vectors, and the vectors with length 1, or 0 as they are."""
-    wide = vectors.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=-1)
-    units = wide / np.where(norms > 0, norms, 1.0)[..., np.newaxis]
-    return norms, units.astype(np.float32)
-
-
 async def _space(db: asyncpg.Connection, wanted: Space, alone: bool) -> int:
     """The space of the model, made at its first vector, which fixes the dimension. Nobody changes
     that before this transaction ends."""
@@ -339,11 +326,7 @@ async def _space(db: asyncpg.Connection, wanted: Space, alone: bool) -> int:
         await db.fetchrow("SELECT 1 FROM spaces WHERE number = $1 FOR UPDATE", row["number"])
         there = "SELECT EXISTS (SELECT 1 FROM chunks WHERE space = $1)"
         if await db.fetchval(there, row["number"]):
-            expected = (
-                f"{row['dimension']} numbers, as {model} has "
-                "(one of another model has another model_name)"
-            )
-            raise InvalidRecord("vector", expected, dimension)
+            raise other_size(model, row["dimension"], dimension)
         await db.execute("DELETE FROM spaces WHERE number = $1", row["number"])
 
 

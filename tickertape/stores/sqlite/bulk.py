@@ -17,10 +17,10 @@ import numpy as np
 import orjson
 
 from tickertape.documents import DocumentKey
-from tickertape.errors import InvalidRecord
 from tickertape.stores.prepare import Prepared, Space
 from tickertape.stores.sqlite import ledger, read, values
 from tickertape.stores.sqlite.signbits import pack
+from tickertape.stores.vectors import other_size
 from tickertape.stores.window import Change, OneByOne, Window
 
 HEAD_COLUMNS = 18
@@ -195,10 +195,7 @@ def _space(db: apsw.Connection, wanted: Space, alone: bool) -> int:
         if not alone:
             raise OneByOne
         if db.execute("SELECT 1 FROM chunks WHERE space = ? LIMIT 1", (found[0],)).fetchone():
-            expected = (
-                f"{found[1]} numbers, as {model} has (one of another model has another model_name)"
-            )
-            raise InvalidRecord("vector", expected, dimension)
+            raise other_size(model, found[1], dimension)
         db.execute("DELETE FROM spaces WHERE id = ?", (found[0],))
     db.execute("INSERT INTO spaces (tenant, model, dimension) VALUES (?, ?, ?)", (*name, dimension))
     return db.last_insert_rowid()

@@ -11,7 +11,7 @@ import apsw
 import numpy as np
 
 from tickertape.documents import Vector
-from tickertape.errors import InvalidRecord
+from tickertape.stores import vectors
 from tickertape.stores.base import Hit, Mode, Query
 from tickertape.stores.metadata import load
 from tickertape.stores.sqlite import filters, keyword, ledger, values
@@ -74,25 +74,20 @@ class Searcher:
     def _dense(
         self, db: apsw.Connection, query: Query, chosen: Filter | None, per_hit: int
     ) -> Scored:
-        if query.vector is None or query.model is None:
-            raise InvalidRecord("query", "a vector and its model for a dense search")
-        if not np.isfinite(query.vector).all():
-            raise InvalidRecord("vector", "finite numbers", "NaN or infinity")
+        vector, model = vectors.asked(query)
         space = db.execute(
             "SELECT id, dimension FROM spaces WHERE tenant = ? AND model = ?",
-            (values.bind(query.tenant), values.bind(query.model)),
+            (values.bind(query.tenant), values.bind(model)),
         ).fetchone()
         if space is None:
             return []
-        if query.vector.shape != (space[1],):
-            expected = f"{space[1]} numbers, as {query.model} has"
-            raise InvalidRecord("vector", expected, f"shape {query.vector.shape}")
+        vectors.check_size(vector, model, space[1])
         bits = self._index(*space).follow(db)
-        ids = _near(db, bits, query.vector, query.limit, chosen)
-        if len(query.vector) >= CLOSER_DIMENSION and len(ids) > EXACT_MAX:
+        ids = _near(db, bits, vector, query.limit, chosen)
+        if len(vector) >= CLOSER_DIMENSION and len(ids) > EXACT_MAX:
             count = max(CLOSER_MIN, len(bits) // CLOSER_SHARE, per_hit * query.limit)
-            ids = bits.closer(query.vector, ids, count)
-        return _rescored(db, query.vector, ids)[: query.limit]
+            ids = bits.closer(vector, ids, count)
+        return _rescored(db, vector, ids)[: query.limit]
 
     def _index(self, space: int, dimension: int) -> Index:
         with self._lock:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import apsw
 
 from tickertape.documents import Applied, Operation, StoredSummary
-from tickertape.editions import Edition
 from tickertape.errors import PermanentError
 from tickertape.stores import window
 from tickertape.stores.metadata import dump
 from tickertape.stores.sqlite import bulk, ledger
 from tickertape.stores.sqlite.ledger import OF_KEY, bound
 from tickertape.stores.sqlite.schema import transaction
+from tickertape.stores.summaries import outdated
 from tickertape.stores.window import OneByOne, Ready, Window
 from tickertape.versions import Origin, read_version
 
@@ -87,9 +87,8 @@ def save_summaries(db: apsw.Connection, summaries: Iterable[StoredSummary]) -> N
                 f"SELECT version FROM summaries WHERE {OF_KEY}",  # noqa: S608 -- constants
                 key,
             ).get
-            if there is not None and summary.version < read_version(there, Origin("", 0, 0)):
-                continue
-            if entries[summary.key].editions.outdates(Edition(summary.version)):
+            stored = None if there is None else read_version(there, Origin("", 0, 0))
+            if outdated(summary, stored, entries[summary.key]):
                 continue
             db.execute(
                 "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?)",

@@ -1,39 +1,43 @@
-"""Workers that share Kafka and PostgreSQL, and nothing else, as those of several machines do."""
+"""Workers that share Kafka and a store's server alone, as those of several machines do."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from testkit import postgres
+from testkit import redis as redis_server
 from testkit.postgres import Postgres
+from testkit.redis import Redis
 from testkit.system import System, documents, until
 
+SERVERS: dict[str, tuple[Callable[[], Postgres | Redis], str, str]] = {
+    "pgvector": (Postgres, "DATABASE_URL", postgres.MISSING),
+    "redis": (lambda: Redis("--appendfsync", "always"), "REDIS_URL", redis_server.MISSING),
+}
 
-@pytest.fixture
-async def server() -> AsyncIterator[Postgres]:
-    """A server that the test may end."""
+
+@pytest.fixture(params=SERVERS)
+async def server(request: pytest.FixtureRequest, system: System) -> AsyncIterator[Postgres | Redis]:
+    """A server that the test may end, and the system's store."""
+    serve, url, missing = SERVERS[request.param]
     try:
-        made = await asyncio.to_thread(Postgres)
+        made = await asyncio.to_thread(serve)
     except ModuleNotFoundError:
-        pytest.skip(postgres.MISSING)
+        pytest.skip(missing)
+    system.configure(**{"TICKERTAPE_STORES": request.param, url: made.url})
     yield made
     await asyncio.to_thread(made.close)
 
 
 async def test_workers_of_two_machines_lose_and_double_nothing_whatever_dies(
-    system: System, server: Postgres, tmp_path: Path
+    system: System, server: Postgres | Redis, tmp_path: Path
 ) -> None:
-    system.configure(
-        TICKERTAPE_STORES="pgvector",
-        DATABASE_URL=server.url,
-        TICKERTAPE_STORE_TIMEOUT="5",
-        TICKERTAPE_WINDOW_RECORDS="16",
-    )
+    system.configure(TICKERTAPE_STORE_TIMEOUT="5", TICKERTAPE_WINDOW_RECORDS="16")
     first = await system.worker(TICKERTAPE_DATA_DIR=str(tmp_path / "one"))
     second = await system.worker(TICKERTAPE_DATA_DIR=str(tmp_path / "two"))
 
