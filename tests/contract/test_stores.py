@@ -247,6 +247,14 @@ async def test_bad_operation_fails_alone(store: Store, bad: str) -> None:
     assert await store.count() == Counts(documents=4, chunks=4)
 
 
+async def test_another_size_is_refused_also_where_its_vectors_would_not_stay(store: Store) -> None:
+    await store.apply([put("there", "x")])
+    wrong = put("a", "x", vectors=BAD["shorter vector"])
+    first, second = await store.apply([wrong, put("a", at=version(2))])
+    assert isinstance(first, PermanentError)
+    assert second == APPLIED
+
+
 async def test_a_delete_reaches_every_collection_that_its_topic_ever_wrote(store: Store) -> None:
     """Also where another topic has written since, and where its own text comes only later."""
     await store.apply(

@@ -89,9 +89,17 @@ A_TWICE_THEN_ANOTHER_SIZE = [
 ]
 
 
+# The second is refused, though the third would have taken its vectors away again
+ANOTHER_SIZE_THEN_NONE = [
+    [put("b", "revenue rose", vectors=[vector_of("x", 16)])],
+    [put("a", "profit", vectors=[vector_of("y", 8)]), put("a", at=version(2))],
+]
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(operations, max_size=8), max_size=4))
 @example([A_TWICE_THEN_ANOTHER_SIZE])  # the first put is right, not the first together
+@example(ANOTHER_SIZE_THEN_NONE)
 def test_together_and_one_by_one_are_the_same(windows: Sequence[Sequence[Operation]]) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         together, alone = connect(Path(one)), connect(Path(other))

@@ -25,7 +25,7 @@ from tickertape.documents import (
 )
 from tickertape.editions import ANY, WHOLE, Deletes, Edition, Editions
 from tickertape.errors import InvalidRecord, PermanentError, TransientError
-from tickertape.stores.prepare import Prepared, prepare
+from tickertape.stores.prepare import Prepared, Space, prepare
 from tickertape.versions import Origin, Version
 
 Id = tuple[str, str]  # of a document: its tenant and its id
@@ -345,12 +345,17 @@ def concerned(operations: Iterable[Ready]) -> tuple[set[DocumentKey], set[Id]]:
     return keys, ids
 
 
-def of_one_size(operations: Iterable[Ready]) -> bool:
-    """Whether no model has vectors of two sizes: else the first of those in order is right, and
-    they are done one by one."""
+def spaces(operations: Iterable[Ready]) -> set[Space]:
+    """Return those of which operations bring vectors, though others may take these away again."""
     texts = (found.prepared if isinstance(found, Copied) else found for found in operations)
-    spaces = {found.space for found in texts if isinstance(found, Prepared) and found.put.chunks}
-    return len({space[:2] for space in spaces}) == len(spaces)
+    return {found.space for found in texts if isinstance(found, Prepared) and found.put.chunks}
+
+
+def of_one_size(brought: set[Space], stored: Iterable[Space]) -> bool:
+    """Whether no model has vectors of two sizes, nor of another than is stored: else the first of
+    those in order is right, and they are done one by one."""
+    every = brought | set(stored)
+    return len({space[:2] for space in every}) == len(every)
 
 
 def of_document(deletes: IdDeletes, key: DocumentKey) -> dict[str, Deletes]:

@@ -61,8 +61,10 @@ async def apply(
 async def _together(
     db: asyncpg.Connection, ready: Sequence[Ready], kind: str
 ) -> list[Applied | Exception]:
-    if len(ready) > 1 and not window.of_one_size(ready):
-        return await _one_by_one(db, ready, kind)
+    if len(ready) > 1:
+        brought = window.spaces(ready)
+        if not window.of_one_size(brought, await _spaces(db, brought)):
+            return await _one_by_one(db, ready, kind)
     try:
         async with _savepoint(db):
             found = Window(NAME, await ledger.entries(db, *window.concerned(ready)))
@@ -300,6 +302,14 @@ def _chunk_columns(
         where = (named, ordinal, chunk.id, chunk.start, chunk.end)
         rows.append((*where, float(norm), codec(unit), told, length, plain(chunk.text)))
     return _columns(rows)
+
+
+async def _spaces(db: asyncpg.Connection, brought: Iterable[Space]) -> list[Space]:
+    """Those of the same models that there are."""
+    named = {name(*space[:2]): space[:2] for space in brought}
+    sql = "SELECT key, dimension FROM spaces WHERE key = ANY($1::uuid[])"
+    rows = await db.fetch(sql, list(named))
+    return [(*named[row["key"]], row["dimension"]) for row in rows]
 
 
 async def _space(db: asyncpg.Connection, wanted: Space, alone: bool) -> int:

@@ -9,7 +9,7 @@ with a text that JSON cannot carry, a lone surrogate, are bound one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -180,6 +180,14 @@ def _insert_into(
         " SELECT ?1 + key + 1, value ->> 0, value ->> 1 FROM json_each(?2)",
         (first, _json(words)),
     )
+
+
+def spaces(db: apsw.Connection, brought: Iterable[Space]) -> Iterator[Space]:
+    """Yield those of the same models that there are."""
+    for tenant, model, _ in brought:
+        sql = "SELECT dimension FROM spaces WHERE tenant = ? AND model = ?"
+        for (dimension,) in db.execute(sql, (values.bind(tenant), values.bind(model))):
+            yield tenant, model, dimension
 
 
 def _space(db: apsw.Connection, wanted: Space, alone: bool) -> int:

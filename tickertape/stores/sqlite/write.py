@@ -46,8 +46,10 @@ def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied 
 
 
 def _together(db: apsw.Connection, ready: Sequence[Ready]) -> list[Applied | Exception]:
-    if len(ready) > 1 and not window.of_one_size(ready):
-        return _one_by_one(db, ready)
+    if len(ready) > 1:
+        brought = window.spaces(ready)
+        if not window.of_one_size(brought, bulk.spaces(db, brought)):
+            return _one_by_one(db, ready)
     db.execute("SAVEPOINT many")
     try:
         found = Window("sqlite", ledger.entries(db, *window.concerned(ready)))
