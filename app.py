@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
 import commands
 import web
-from agents import embed, history, ingest, progress, summarize, write
+from agents import embed, follow, history, ingest, progress, summarize, write
 from runtime import Worker
 from tables import batches
 from tables import history as conversations
@@ -47,6 +47,8 @@ if "summarize" in settings.roles:
 if "write" in settings.roles:
     for vector_spec in write.specs(settings, lambda: worker.services):
         worker.add(vector_spec)
+    for follow_spec in follow.specs(settings, lambda: worker.services):
+        worker.add(follow_spec)
 if "progress" in settings.roles:
     table = batches.declare(app)
     apply = partial(batches.apply, table, topic=settings.topic_batch_status)

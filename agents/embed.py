@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from agents.items import STATES, batch_of, recalled, routes_of, tombstone, uncovered
+from agents.items import STATES, batch_of, changed, recalled, routes_of, tombstone, uncovered
 from models import Embedding, EmbeddingRequest, FinancialDocument, SummaryRequest, TextMessage
 from models.base import Model
 from tickertape import flows, metrics, topics
@@ -53,7 +53,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Ite
             batch_of=batch_of,
             id_of=id_of,
             overtaken=behind,
-            dependencies=tuple(f"store:{name}" for name in settings.stores),
+            dependencies=tuple(f"store:{name}" for name in settings.stores[:1]),
             share_keys=True,
             window_records=settings.window_records,
         )
@@ -78,7 +78,7 @@ def read(record: Record, model: type[Model], limits: Limits) -> Document | Remov
 async def embed(
     works: Sequence[Work[Item]], settings: Settings, services: Services, flow: Flow
 ) -> list[Outcome]:
-    """Bring the stores up to date; one outcome each."""
+    """Bring the first store up to date, and tell the others; one outcome each."""
     # Large documents have a part of the model's time of their own: small ones do not wait for them.
     share = (flow.name, any(work.record.large for work in works))
     results = await services.pipeline.run([work.item for work in works], share)
@@ -94,6 +94,7 @@ async def embed(
             outputs += _embeddings(settings.topic_embeddings, work, result, embedder.name)
             if flows.SUMMARY in flow.stages:
                 outputs.append(_request(settings.topic_summary_requests, work, result))
+        outputs += changed(settings, work.item)
         outcomes.append(Done(outputs, STATES.get(result.verdict, State.DONE)))
     return outcomes
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from tickertape import metrics, topics
+from tickertape import followers, metrics, topics
 from tickertape.decode import key_text
 from tickertape.delivery import copies
 from tickertape.delivery.outcome import State
@@ -17,6 +17,7 @@ from tickertape.delivery.spec import TopicRoute
 from tickertape.documents import Document, DocumentKey
 from tickertape.errors import OutageError
 from tickertape.flows import FLOWS, Flow
+from tickertape.followers import Changed
 from tickertape.kafka.recall import Recall
 from tickertape.pipeline import Item, Removal, Result, Verdict
 from tickertape.record import Outgoing, Record
@@ -48,6 +49,14 @@ def tombstone(record: Record) -> Removal | None:
     if record.value is None and (id := key_text(record)) is not None:
         return Removal(id, record.version, record.origin)
     return None
+
+
+def changed(settings: Settings, item: Item) -> Sequence[Outgoing]:
+    """Return what tells the stores beside the first that the item's document changed."""
+    if isinstance(item, Removal):
+        return followers.tell_all(settings, Changed(item.id, item.collection, item.tenant))
+    document = item if isinstance(item, Document) else item.document
+    return followers.tell_all(settings, Changed.of(document.key))
 
 
 def batch_of(item: Item) -> str | None:

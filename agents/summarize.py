@@ -52,7 +52,7 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Doc
             overtaken=behind,
             dependencies=(
                 *(["llm"] if llm else []),
-                *(f"store:{name}" for name in settings.stores),  # the ledger
+                *(f"store:{name}" for name in settings.stores[:1]),  # the ledger
             ),
             # An LLM answers one document a call: many small windows keep its queue filled.
             windows=settings.llm_concurrency if llm else 2,

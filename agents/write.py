@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.items import STATES, batch_of, routes_of, tombstone, uncovered
+from agents.items import STATES, batch_of, changed, routes_of, tombstone, uncovered
 from models import Embedding, VectorUpdate
 from models.base import text_entry
 from tickertape import flows
@@ -27,7 +27,7 @@ from tickertape.spaces import space_of, unnamed
 def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Item]]:
     """Return the flows: vectors (of other embedders), updates."""
     limits = Limits(settings.text_bytes_max)
-    stores = tuple(f"store:{name}" for name in settings.stores)
+    stores = tuple(f"store:{name}" for name in settings.stores[:1])
 
     def spec(flow: Flow, field: str, decode: Callable[[Record], Item]) -> Spec[Item]:
         async def handle(works: Sequence[Work[Item]]) -> list[Outcome]:
@@ -95,13 +95,14 @@ async def write(
     results = iter(made)
     outcomes: list[Outcome] = []
     for item in items:
-        result = item if isinstance(item, InvalidRecord) else next(results)
-        if isinstance(result, Exception):
+        if isinstance(item, InvalidRecord):
+            outcomes.append(Failed(item))
+        elif isinstance(result := next(results), Exception):
             outcomes.append(Failed(result))
         else:
             state = STATES.get(result.verdict, State.DONE)
             outputs = [again[each] for each in result.uncovered if each in again]
-            outcomes.append(Done(outputs, state))
+            outcomes.append(Done([*outputs, *changed(settings, item)], state))
     return outcomes
 
 

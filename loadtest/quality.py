@@ -185,7 +185,7 @@ async def filled(name: str, runner: KeptRunner, texts: Texts) -> AsyncIterator[S
         (store,) = open_stores(Settings(stores=(name,), data_dir=Path(home), **named))
         await store.start()
         try:
-            pipeline = Pipeline([store], runner, chunk_tokens=256, overlap_tokens=32)
+            pipeline = Pipeline(store, runner, chunk_tokens=256, overlap_tokens=32)
             documents = [
                 Document(
                     *(DocumentKey("p", id), text, Version((), Stamp(1, n)), Origin("p", 0, n)),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 
 from runtime import process
 from runtime.standing import Standing
-from tickertape import kafka_admin, topics
+from tickertape import followers, kafka_admin, topics
 from tickertape.answer import Answers
 from tickertape.background import spawn
 from tickertape.batches import BatchReader
@@ -26,16 +27,19 @@ from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
-from tickertape.errors import BrokerError
+from tickertape.errors import BrokerError, StoreError
+from tickertape.followers import Fill
 from tickertape.history import History
 from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.llm import open_llm
 from tickertape.pipeline import Pipeline
+from tickertape.record import Outgoing
 from tickertape.search import Search
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
+from tickertape.stores.base import Store
 from tickertape.summarize import open_summarizer
 from worker import TickertapeApp
 
@@ -44,6 +48,7 @@ EXPIRE_EVERY_SECONDS = 3600.0
 # lets it expire.
 DELETED_SECONDS = (topics.DEAD_DAYS + 15) * 86_400.0
 END_SECONDS_MAX = 1.0
+OPEN_AGAIN_SECONDS = 5.0
 
 log = structlog.get_logger("tickertape.start")
 
@@ -77,6 +82,7 @@ class Worker:
         self.standing = Standing(app, self.breakers, self._watch, self.batches)
         self._broker: EmbeddedBroker | None = None
         self._opened = AsyncExitStack()
+        self._fills: list[Outgoing] = []
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     @property
@@ -129,8 +135,11 @@ class Worker:
         for base, level in await kafka_admin.left_over(settings.bootstrap, settings):
             self._read_too(base, level)
         await kafka_admin.wait_for_groups(settings.bootstrap, settings.app_id)
-        for store in stores:
-            await self._start(store)
+        self._fills = await self._fills_to_begin()
+        first, *further = stores
+        await self._start(first)
+        for store in further:
+            self._opened.push_async_callback(store.stop)
         runner = Runner(await asyncio.to_thread(load, settings), settings.batch_tokens)
         await self._start(runner)
         model = open_llm(settings)
@@ -138,7 +147,7 @@ class Worker:
             await self._start(model)
         summarizer = open_summarizer(settings, runner, model)
         await self._start(summarizer)
-        search = Search(stores[0], runner)
+        search = Search(first, runner)
         recall = Recall(settings.bootstrap)
         await self._start(recall)
         self.standing.opened = Services(
@@ -155,7 +164,7 @@ class Worker:
             dead_letters=DeadLetters(settings, self.publisher.send),
             recall=recall,
             pipeline=Pipeline(
-                stores,
+                first,
                 runner,
                 chunk_tokens=settings.chunk_tokens,
                 overlap_tokens=settings.chunk_overlap_tokens,
@@ -182,14 +191,18 @@ class Worker:
         """Start producing, reading batches, holding, pinging. Retries start with consumption."""
         process.tune()
         await self._start(self.publisher)
+        if self._fills:
+            await self._send(self._fills)
         await self._start(self.batches)
         await self._start(self.history)
+        stores = self.services.stores
         self._keep(
             ("holds", self.app.keep_holds),
             ("pings", self.standing.ping),
             ("letters", self.standing.count_letters),
             ("broker", self._watch.run),
-            ("expiry", self._expire),
+            *((f"expiry of {store.name}", partial(_expire, store)) for store in stores),
+            *((f"opening {store.name}", partial(self._open_late, store)) for store in stores[1:]),
         )
 
     async def started(self) -> None:
@@ -226,12 +239,40 @@ class Worker:
         """Run tasks until the close."""
         self._opened.push_async_callback(_end, [spawn(name, make) for name, make in tasks])
 
-    async def _expire(self) -> None:
-        """Forget heads of documents that were deleted long ago."""
+    async def _fills_to_begin(self) -> list[Outgoing]:
+        """Stores that are new are filled from the first, before anything is told to them. One that
+        follows no more misses what comes from now on: should it again, it is filled anew."""
+        bootstrap = self.settings.bootstrap
+        new = await kafka_admin.empty(bootstrap, followers.topics(self.settings))
+        left = await kafka_admin.followers_left(bootstrap, self.settings)
+        return [followers.fill(topic, Fill()) for topic in (*new, *left)]
+
+    async def _send(self, records: Sequence[Outgoing]) -> None:
+        """Raise `BrokerError` where the broker does not take them."""
+        for record, error in zip(records, await self.publisher.send(records), strict=True):
+            if error is not None:
+                raise BrokerError(f"{record.topic}: {error}")
+
+    async def _open_late(self, store: Store) -> None:
+        """Open a store beside the first, however long it is away: no worker waits for it."""
         while True:
-            for store in self.services.stores:
-                await store.expire(time.time() - DELETED_SECONDS)
-            await asyncio.sleep(EXPIRE_EVERY_SECONDS)
+            try:
+                await store.start()
+                break
+            except StoreError as error:
+                reason = str(error).removeprefix(f"store {store.name}: ")
+                self.standing.unopened[store.name] = reason
+                log.warning("store_not_open", store=store.name, reason=reason)
+            await asyncio.sleep(OPEN_AGAIN_SECONDS)
+        self.standing.unopened.pop(store.name, None)
+        log.info("store_open", store=store.name)
+
+
+async def _expire(store: Store) -> None:
+    """Forget heads of documents that were deleted long ago."""
+    while True:
+        await store.expire(time.time() - DELETED_SECONDS)
+        await asyncio.sleep(EXPIRE_EVERY_SECONDS)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from tickertape import flows
 from tickertape.batches import BatchReader
 from tickertape.delivery.breaker import Breakers
 from tickertape.delivery.flow import Flow
@@ -21,6 +22,7 @@ from worker import TickertapeApp
 
 PING_SECONDS = 10.0
 LETTERS_SECONDS = 15.0
+BEHIND_RECORDS = 1000  # a store that is so many changes behind is not as the first
 
 log = structlog.get_logger("tickertape.standing")
 
@@ -34,6 +36,7 @@ class Standing:
         self.breakers = breakers
         self.opened: Services | None = None
         self.retries: RetryReader | None = None
+        self.unopened: dict[str, str] = {}  # stores beside the first, and why
         self._app = app
         self._watch = watch
         self._batches = batches
@@ -49,8 +52,9 @@ class Standing:
         return self.opened
 
     def unready(self) -> dict[str, str]:
-        """Return what is not ready: component -> reason."""
-        found = dict(self._down)
+        """Return what is not ready: component -> reason; less what others do not wait for."""
+        beside = {f"store:{name}" for name in self._app.settings.stores[1:]}
+        found = {name: reason for name, reason in self._down.items() if name not in beside}
         if self.opened is None:
             return {"worker": "starting"}
         if reason := self._watch.reason:
@@ -64,8 +68,33 @@ class Standing:
         if self.retries is not None and self.retries.down:
             found["retries"] = self.retries.down
         for breaker in self.breakers.opened():
-            found[breaker.name] = breaker.reason
+            if breaker.name not in beside:
+                found[breaker.name] = breaker.reason
         return found
+
+    def degraded(self) -> dict[str, str]:
+        """Return which stores beside the first are away or behind: component -> reason."""
+        lags = self.store_lags()
+        found = {}
+        for name in self._app.settings.stores[1:]:
+            component = f"store:{name}"
+            breaker = self.breakers[component]
+            down = self._down.get(component, "")
+            said = [self.unopened.get(name) or down or (breaker.reason if breaker.is_open else "")]
+            lag = lags.get(name)
+            if lag is not None and (said[0] or lag >= BEHIND_RECORDS):
+                said.append(f"{lag} documents behind")
+            if any(said):
+                found[component] = "; ".join(filter(None, said))
+        return found
+
+    def store_lags(self) -> dict[str, int]:
+        """Return how many changes each store beside the first has still to take over, of those
+        that this worker looks after; one of which that is not known is left out."""
+        lags = {flow.name: flow.lag for flow in self.flows()}
+        names = {name: flows.follower(name).name for name in self._app.settings.stores[1:]}
+        found = {name: lags.get(flow) for name, flow in names.items()}
+        return {name: lag for name, lag in found.items() if lag is not None}
 
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow."""

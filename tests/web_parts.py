@@ -228,10 +228,18 @@ class MemoryRuntime:
         self.paused = False
         self.shown: list[FlowStatus] = [flow("embed"), flow("summarize", lag=12)]
         self.behind: dict[str, dict[int, int]] = {}
+        self.beside: dict[str, str] = {}
+        self.stores_behind: dict[str, int] = {}
         self.breakers = Breakers()
 
     def unready(self) -> dict[str, str]:
         return self.missing
+
+    def degraded(self) -> dict[str, str]:
+        return self.beside
+
+    def store_lags(self) -> dict[str, int]:
+        return self.stores_behind
 
     def flows(self) -> list[FlowStatus]:
         return self.shown
@@ -318,7 +326,7 @@ async def parts(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
             publisher=publisher,
             batches=batches,
             runtime=MemoryRuntime(),
-            pipeline=Pipeline([store], runner, chunk_tokens=24, overlap_tokens=0),
+            pipeline=Pipeline(store, runner, chunk_tokens=24, overlap_tokens=0),
             dead_letters=DeadLetters(chosen, publisher.send, letters.open),
             recall=Recall("no-broker:1"),
         )

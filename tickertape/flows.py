@@ -31,7 +31,7 @@ class Flow:
     """A topic that is consumed, and the flow that does."""
 
     name: str  # of the flow, as pages and the log name it
-    setting: str  # Settings.topic_<setting> is the topic's name
+    setting: str  # Settings.topic_<setting> is the topic's name, unless it is a store's
     partitions: int  # at creation; a topic that exists keeps its own
     key: str  # what its records are keyed by, in words
     purpose: str
@@ -44,6 +44,7 @@ class Flow:
     compacted: bool = False
     hours: int | None = None  # how long its topic keeps a record; None: as other topics do
     deletable: bool = False  # a null value deletes the document of its key
+    store: str | None = None  # it fills this store, and its topic is named by that
 
     @property
     def rekeyed(self) -> bool:
@@ -52,6 +53,8 @@ class Flow:
 
     def topic(self, settings: Settings) -> str:
         """Return the topic's name."""
+        if self.store is not None:
+            return f"{settings.app_id}-{self.setting}"
         name: str = getattr(settings, f"topic_{self.setting}")
         return name
 
@@ -128,6 +131,27 @@ FLOWS = (
     *(INGESTION, TEXT, DOCUMENTS, REQUESTS, VECTORS, UPDATES),
     *(SUMMARIES, DECLARATIONS, PROGRESS, CHAT),
 )
+
+
+def follower(store: str) -> Flow:
+    """Return the flow that fills a store beside the first (`tickertape.followers`)."""
+    return Flow(
+        name=f"store-{store}",
+        setting=f"store-{store}",
+        partitions=8,
+        key="tenant, collection and id",
+        purpose=f"internal: documents that the store {store} is to take over",
+        replay=Replay.ITSELF,
+        retries=True,
+        internal=True,
+        compacted=True,
+        store=store,
+    )
+
+
+def of(settings: Settings) -> tuple[Flow, ...]:
+    """Return all flows there are with these settings."""
+    return (*FLOWS, *map(follower, settings.stores[1:]))
 
 
 def deletable(settings: Settings) -> list[str]:

@@ -13,10 +13,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from tickertape import topics
+from tickertape import flows, topics
 from tickertape.errors import BrokerError
-from tickertape.flows import FLOWS
+from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
+from tickertape.stores import STORES
 from tickertape.topics import Topic
 
 CONNECT_SECONDS_MAX = 8.0
@@ -77,7 +78,10 @@ class Report:
 def wanted(settings: Settings) -> list[Topic]:
     """Return every topic we need, under its configured name."""
     return topics.topics(
-        topics.names(settings), len(settings.retry_delays_seconds), settings.app_id
+        topics.names(settings),
+        len(settings.retry_delays_seconds),
+        settings.app_id,
+        flows.of(settings),
     )
 
 
@@ -161,13 +165,46 @@ async def left_over(bootstrap: str, settings: Settings) -> list[tuple[str, int]]
     async with _admin(bootstrap) as admin:
         found = await _partitions(admin)
     levels = len(settings.retry_delays_seconds)
-    bases = [flow.topic(settings) for flow in FLOWS if flow.retries]
+    bases = [flow.topic(settings) for flow in flows.of(settings) if flow.retries]
     return [
         (base, level)
         for base in bases
         for level in range(levels, LEVELS_MAX)
         if topics.retry(base, level) in found
     ]
+
+
+async def empty(bootstrap: str, names: Sequence[str]) -> list[str]:
+    """Return those of these topics that never had a record.
+
+    Raises:
+        BrokerError: no broker answers.
+    """
+    if not names:
+        return []
+    consumer = Consumer(*names, bootstrap_servers=bootstrap)
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets(consumer.assignment())
+    except (KafkaError, OSError) as error:
+        raise BrokerError(f"{', '.join(names)} cannot be looked at: {error!r}") from error
+    finally:
+        await consumer.stop()
+    used = {tp.topic for tp, end in ends.items() if end}
+    return [name for name in names if name not in used]
+
+
+async def followers_left(bootstrap: str, settings: Settings) -> list[str]:
+    """Return the topics of stores that followed the first once, and do not now.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or stop answering.
+    """
+    async with _admin(bootstrap) as admin:
+        found = await _partitions(admin)
+    known = [flows.follower(store).topic(settings) for store in STORES]
+    named = {flow.topic(settings) for flow in flows.of(settings)}
+    return [topic for topic in known if topic in found and topic not in named]
 
 
 async def wait_for_groups(bootstrap: str, group: str) -> None:

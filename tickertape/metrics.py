@@ -80,6 +80,11 @@ in_flight_bytes = _gauge("in_flight_bytes", "Bytes of a flow in memory.", "flow"
 flow_held = _gauge("flow_held", "1 while a flow is held or paused.", "flow")
 flow_state = _gauge("flow_state", "1 for the state that a flow is in.", "flow", "state")
 flow_lag = _gauge("flow_lag", "Records behind, over this worker's partitions.", "flow")
+store_lag = _gauge(
+    "store_lag",
+    "Changes that a store beside the first has still to take over, of this worker's partitions.",
+    "store",
+)
 breaker_open = _gauge("breaker_open", "1 while a dependency is not called.", "dependency")
 consumer_lag = _gauge("consumer_lag", "Records behind.", "topic", "partition")
 broker_up = _gauge("broker_up", "0 while no Kafka broker has answered for some 10 seconds.")

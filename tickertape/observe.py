@@ -47,6 +47,9 @@ def observe(runtime: Runtime, runner: Runner) -> None:
     _observe_runner(runner)
     _observe_flows(runtime.flows())
     _observe_lags(runtime.lags())
+    metrics.store_lag.clear()
+    for store, lag in runtime.store_lags().items():
+        metrics.store_lag.labels(store).set(lag)
     _observe_breakers(runtime.breakers.all())
     letters = runtime.stats()["dead_letters_open"]
     metrics.dead_letters_open.set(float("nan") if letters is None else letters)

@@ -2,7 +2,7 @@
 
 The store is the ledger: heads are read for the whole window first, and what is stored already
 is not computed again. What must be computed is chunked, embedded together, and written in one
-call a store. A store's verdict is per document, so a bad one never fails its neighbours.
+call. The verdict is per document, so a bad one never fails its neighbours.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tickertape.versions import Origin, Version
 
 
 class Verdict(enum.IntEnum):
-    """What has to be done for a document, in one store. Over all stores the highest holds."""
+    """What has to be done for a document."""
 
     SUPERSEDED = 0  # something newer is shown
     REPEAT = 1  # its batch has stored the same content already
@@ -112,9 +112,9 @@ class Pipeline:
     """Chunk, embed, store."""
 
     def __init__(
-        self, stores: Sequence[Store], runner: Runner, *, chunk_tokens: int, overlap_tokens: int
+        self, store: Store, runner: Runner, *, chunk_tokens: int, overlap_tokens: int
     ) -> None:
-        self._stores = stores
+        self._store = store
         self._runner = runner
         embedder = runner.embedder
         self.model = embedder.identity
@@ -123,10 +123,10 @@ class Pipeline:
         self._chunking = f"{self._limit}/{self._overlap}"
 
     async def run(self, items: Sequence[Item], share: Hashable = None) -> list[Result | Exception]:
-        """Bring every store to the items' state; one result each, in order. ``share`` names whose
+        """Bring the store to the items' state; one result each, in order. ``share`` names whose
         part of the model's time they take (`Runner.embed`).
 
-        Raises what concerns all of them: `OutageError` and `TransientError` of a store.
+        Raises what concerns all of them: `OutageError` and `TransientError` of the store.
         """
         documents = {
             index: item.document if isinstance(item, Embedded) else item
@@ -137,66 +137,58 @@ class Pipeline:
             index: self._hash(items[index], document) for index, document in documents.items()
         }
         keys = list({document.key for document in documents.values()})
-        heads = await asyncio.gather(*(store.heads(keys) for store in self._stores))
+        heads = await self._store.heads(keys)
         editions = {
             index: _edition(item)
             for index, item in enumerate(items)
             if not isinstance(item, Removal)
         }
         verdicts = {
-            index: [
-                _judge(document, editions[index], hashes[index], known.get(document.key))
-                for known in heads
-            ]
+            index: _judge(document, editions[index], hashes[index], heads.get(document.key))
             for index, document in documents.items()
         }
-        writes = [index for index, found in verdicts.items() if max(found) is Verdict.WRITE]
+        writes = [index for index, verdict in verdicts.items() if verdict is Verdict.WRITE]
         chunks = await self._chunks([items[index] for index in writes], share)
         made = dict(zip(writes, chunks, strict=True))
+        # Their topic had deleted the id, and writes the document for the first time: it holds now.
+        deleters = {
+            index
+            for index, document in documents.items()
+            if (head := heads.get(document.key)) is not None
+            and head.editions.waits_for(document.origin.topic)
+        }
+        operations: list[tuple[int, Operation]] = []
+        for index, item in enumerate(items):
+            operation: Operation | None
+            if isinstance(item, Removal):
+                operation = Delete(
+                    *(item.id, item.collection, item.version, item.origin, item.batch_id),
+                    tenant=item.tenant,
+                )
+            else:
+                operation = self._operation(
+                    item,
+                    documents[index],
+                    editions[index],
+                    hashes[index],
+                    verdicts[index],
+                    made.get(index),
+                )
+            if operation is not None:
+                operations.append((index, operation))
         failed: dict[int, Exception] = {}
         late: set[int] = set()
-        uncovered: dict[int, set[tuple[DocumentKey, Version]]] = {}
-        # Their topic had deleted the id, and writes the document for the first time: it holds now.
-        deleters = [
-            {
-                index
-                for index, document in documents.items()
-                if (head := known.get(document.key)) is not None
-                and head.editions.waits_for(document.origin.topic)
-            }
-            for known in heads
-        ]
-        for number, store in enumerate(self._stores):
-            operations: list[tuple[int, Operation]] = []
-            for index, item in enumerate(items):
-                operation: Operation | None
-                if isinstance(item, Removal):
-                    operation = Delete(
-                        *(item.id, item.collection, item.version, item.origin, item.batch_id),
-                        tenant=item.tenant,
-                    )
-                else:
-                    operation = self._operation(
-                        item,
-                        documents[index],
-                        editions[index],
-                        hashes[index],
-                        verdicts[index][number],
-                        made.get(index),
-                    )
-                if operation is not None:
-                    operations.append((index, operation))
-            for index, result in (await _apply(store, operations)).items():
-                if isinstance(result, Exception):
-                    failed[index] = result
-                elif result is not Applied.APPLIED:
-                    late.add(index)
-                if result is Applied.UNCOVERED or index in deleters[number]:
-                    missing = await store.missing(*_whose(items[index]))
-                    uncovered.setdefault(index, set()).update(missing)
+        uncovered: dict[int, Sequence[tuple[DocumentKey, Version]]] = {}
+        for index, result in (await self._apply(operations)).items():
+            if isinstance(result, Exception):
+                failed[index] = result
+            elif result is not Applied.APPLIED:
+                late.add(index)
+            if result is Applied.UNCOVERED or index in deleters:
+                uncovered[index] = sorted(await self._store.missing(*_whose(items[index])))
         results: list[Result | Exception] = []
         for index, item in enumerate(items):
-            again = sorted(uncovered.get(index, ()))
+            again = uncovered.get(index, ())
             if index in failed:
                 results.append(failed[index])
             elif isinstance(item, Removal):
@@ -204,11 +196,11 @@ class Pipeline:
                 results.append(
                     Result(Verdict.SUPERSEDED if late_too else Verdict.WRITE, (), "", again)
                 )
-            elif index in late and max(verdicts[index]) is not Verdict.REDELIVERED:
+            elif index in late:
                 # Another worker stored a newer version meanwhile: nothing of this one goes out.
                 results.append(Result(Verdict.SUPERSEDED, (), hashes[index], again))
             else:
-                verdict = max(verdicts[index])
+                verdict = verdicts[index]
                 stored: Sequence[StoredChunk] | None = made.get(index, ())
                 if verdict is Verdict.REDELIVERED:
                     stored = await self._stored(documents[index])
@@ -220,14 +212,13 @@ class Pipeline:
     async def shown_instead(self, documents: Sequence[Document]) -> dict[DocumentKey, Version]:
         """Return what wrote the texts that are shown, of those documents that show another's.
 
-        The first store answers: what it shows since this very event, though another event wrote it,
-        is no other's (where one more store had still to be written).
+        What is shown since this very event, though another event wrote it, is no other's.
 
         Raises what `run` does.
         """
         if not documents:
             return {}
-        heads = await self._stores[0].heads([document.key for document in documents])
+        heads = await self._store.heads([document.key for document in documents])
         found = {}
         for document in documents:
             head, place = heads.get(document.key), document.version.stamp.place
@@ -305,12 +296,23 @@ class Pipeline:
             case Verdict.REDELIVERED:
                 return None
 
+    async def _apply(
+        self, operations: list[tuple[int, Operation]]
+    ) -> dict[int, Applied | Exception]:
+        """Return what became of each item, by its index."""
+        if not operations:
+            return {}
+        started = time.perf_counter()
+        results = await self._store.apply([operation for _, operation in operations])
+        metrics.store_write_seconds.labels(self._store.name).observe(time.perf_counter() - started)
+        return {index: result for (index, _), result in zip(operations, results, strict=True)}
+
     async def _stored(self, document: Document) -> Sequence[StoredChunk] | None:
         """What this event wrote; None where another worker has put newer content in its place
         since the heads were read: that is not to be told as this event's.
         """
         key = document.key
-        for stored in await self._stores[0].document(key.id, key.collection, key.tenant):
+        for stored in await self._store.document(key.id, key.collection, key.tenant):
             if stored.head.content_version.stamp.place == document.version.stamp.place:
                 return stored.chunks
         return None
@@ -349,15 +351,3 @@ def _judge(document: Document, edition: Edition, hash: str, head: Head | None) -
         return Verdict.WRITE
     repeated = document.batch_id is not None and document.batch_id == head.batch_id
     return Verdict.REPEAT if repeated and head.origin != document.origin else Verdict.UNCHANGED
-
-
-async def _apply(
-    store: Store, operations: list[tuple[int, Operation]]
-) -> dict[int, Applied | Exception]:
-    """Apply to one store; return what became of each item, by its index."""
-    if not operations:
-        return {}
-    started = time.perf_counter()
-    results = await store.apply([operation for _, operation in operations])
-    metrics.store_write_seconds.labels(store.name).observe(time.perf_counter() - started)
-    return {index: result for (index, _), result in zip(operations, results, strict=True)}

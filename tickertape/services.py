@@ -53,6 +53,13 @@ class Runtime(Protocol):
     def unready(self) -> dict[str, str]:
         """Return what is not ready: component -> reason. Empty when the worker is ready."""
 
+    def degraded(self) -> dict[str, str]:
+        """Return which stores beside the first are away or behind: component -> reason. The worker
+        is ready all the same."""
+
+    def store_lags(self) -> Mapping[str, int]:
+        """Return how many changes each store beside the first is behind, of this worker's."""
+
     def flows(self) -> list[FlowStatus]:
         """Return the status of each flow this worker runs."""
 

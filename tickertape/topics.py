@@ -5,10 +5,11 @@ Partition counts are for creation; a topic that exists keeps its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tickertape.flows import FLOWS
+from tickertape import flows
+from tickertape.flows import FLOWS, Flow
 from tickertape.settings import Settings
 
 HOUR_MS = 3_600_000
@@ -45,8 +46,8 @@ COMPACTED = {
 
 def names(settings: Settings) -> dict[str, str]:
     """Return the name of each topic by its setting (``text_messages``)."""
-    named = (*(flow.setting for flow in FLOWS), *(setting for setting, *_ in OUTPUTS))
-    return {setting: getattr(settings, f"topic_{setting}") for setting in named}
+    outputs = {setting: getattr(settings, f"topic_{setting}") for setting, *_ in OUTPUTS}
+    return {flow.setting: flow.topic(settings) for flow in flows.of(settings)} | outputs
 
 
 def rekeyed(topic: str) -> str:
@@ -84,7 +85,9 @@ def changelog(app_id: str, table: str) -> str:
     return f"{app_id}-{table}-changelog"
 
 
-def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
+def topics(
+    names: Mapping[str, str], retries: int, app_id: str, flows: Sequence[Flow] = FLOWS
+) -> list[Topic]:
     """Return every topic we need.
 
     ``names`` maps the setting (``text_messages``) to the topic's name; ``retries`` is the number
@@ -99,7 +102,7 @@ def topics(names: Mapping[str, str], retries: int, app_id: str) -> list[Topic]:
     compacted = {k: v for k, v in {**base, **COMPACTED}.items() if k != "retention.ms"}
     found: list[Topic] = []
     keep = {**copies, "retention.ms": str(DEAD_DAYS * DAY_MS)}
-    for flow in FLOWS:
+    for flow in flows:
         name, count = names[flow.setting], flow.partitions
         config = compacted if flow.compacted else base
         if flow.hours is not None:

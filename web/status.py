@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -22,6 +22,7 @@ from web.status_bodies import (
     Health,
     Ready,
     Stats,
+    Store,
 )
 
 
@@ -33,28 +34,36 @@ async def livez(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """200 once partitions are assigned, tables recovered, stores and model up.
 
-    Else 503; ``unready`` says which component is not, and why.
+    Else 503; ``unready`` says which component is not, and why. A store beside the first keeps
+    nothing from being ready: ``degraded`` names it.
     """
     missing = services_of(request).runtime.unready()
     if missing:
         why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise unavailable(why, unready=missing)
-    return reply(Ready())
+    degraded = services_of(request).runtime.degraded()
+    return reply(Ready(status="degraded" if degraded else "ready", degraded=degraded))
 
 
 def health_of(services: Services) -> Health:
     """Return the summary that /health, / and the start line show."""
     runtime = services.runtime
     missing = runtime.unready()
+    degraded = runtime.degraded()
     uptime = runtime.stats().get("uptime_seconds")
+    if missing:
+        status: Literal["ok", "degraded", "paused", "unready"] = "unready"
+    else:
+        status = "paused" if runtime.paused else "degraded" if degraded else "ok"
     return Health(
-        status="unready" if missing else "paused" if runtime.paused else "ok",
+        status=status,
         version=__version__,
         summarizer=services.summarizer.name,
         model=services.runner.embedder.identity,
         stores=[store.name for store in services.stores],
         uptime_seconds=uptime,
         unready=missing,
+        degraded=degraded,
         flows=[
             FlowBrief(name=flow.name, state=flow.state, reason=flow.reason)
             for flow in runtime.flows()
@@ -69,9 +78,25 @@ async def health(request: web.Request) -> web.Response:
 
 async def stats(request: web.Request) -> web.Response:
     """Counts since the start, and each flow with rate, lag, and why it is held."""
-    runtime = services_of(request).runtime
+    services = services_of(request)
+    runtime = services.runtime
     flows = [Flow(**asdict(flow)) for flow in runtime.flows()]
-    return reply(Stats(**{**runtime.stats(), "paused": runtime.paused, "flows": flows}))
+    said = {"paused": runtime.paused, "flows": flows, "stores": _stores(services)}
+    return reply(Stats(**{**runtime.stats(), **said}))
+
+
+def _stores(services: Services) -> list[Store]:
+    lags, reasons = services.runtime.store_lags(), services.runtime.degraded()
+    reasons = {**reasons, **services.runtime.unready()}
+    return [
+        Store(
+            name=store.name,
+            first=place == 0,
+            lag=lags.get(store.name) if place else 0,
+            reason=reasons.get(f"store:{store.name}", ""),
+        )
+        for place, store in enumerate(services.stores)
+    ]
 
 
 async def config(request: web.Request) -> web.Response:

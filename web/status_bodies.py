@@ -16,9 +16,13 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """All parts are up."""
+    """All parts are up that others wait for."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready", "degraded"] = "ready"
+    degraded: dict[str, str] = Field(
+        default_factory=dict,
+        description="Stores beside the first that are away or behind, and why. They catch up.",
+    )
 
 
 class FlowBrief(Answer):
@@ -32,13 +36,14 @@ class FlowBrief(Answer):
 class Health(Answer):
     """What runs."""
 
-    status: Literal["ok", "paused", "unready"]
+    status: Literal["ok", "degraded", "paused", "unready"]
     version: str
     summarizer: str
     model: str | None
     stores: list[str]
     uptime_seconds: float | None
     unready: dict[str, str]
+    degraded: dict[str, str] = Field(description="As /readyz says.")
     flows: list[FlowBrief]
 
 
@@ -57,6 +62,17 @@ class Flow(FlowBrief):
     rate: float
 
 
+class Store(Answer):
+    """A store that documents are written to. The first is searched and is the ledger."""
+
+    name: str
+    first: bool
+    lag: int | None = Field(
+        description="Changes it has still to take over, of this worker's; null where not known."
+    )
+    reason: str = Field(description="Why it is away or behind, else empty.")
+
+
 class Stats(Answer):
     """Counts since the start of this worker."""
 
@@ -72,6 +88,7 @@ class Stats(Answer):
     uptime_seconds: float | None = None
     paused: bool
     flows: list[Flow]
+    stores: list[Store]
 
 
 class Setting(Answer):

@@ -10,7 +10,10 @@ import sys
 from testkit.system import ROOT, System, documents
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
-NOT_HERE = {"broker start", "broker stop", "broker status", "export-model"}  # no broker of ours
+NOT_HERE = {
+    *("broker start", "broker stop", "broker status", "export-model"),  # no broker of ours
+    "stores fill",  # no second store; `test_second_store`
+}
 TELLS_BY_STATUS = {"doctor"}  # it finds something to mend, as in any machine of tests
 SECONDS_MAX = 60.0
 

@@ -130,7 +130,7 @@ async def desk(broker: Broker, make_topic: MakeTopic, tmp_path: Path) -> AsyncIt
     await store.start()
     runner = Runner(cast(Any, Characters()), 64)
     await runner.start()
-    pipeline = Pipeline([store], runner, chunk_tokens=1000, overlap_tokens=0)
+    pipeline = Pipeline(store, runner, chunk_tokens=1000, overlap_tokens=0)
     recall = Recall(settings.bootstrap)
     made = SimpleNamespace(
         pipeline=pipeline, runner=runner, stores=[store], summarizer=Repeating(), recall=recall

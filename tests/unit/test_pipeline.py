@@ -67,11 +67,11 @@ def text_of(store, id="a", collection=COLLECTION):
 
 
 class Kit:
-    """A pipeline over stores, with an embedder that counts."""
+    """A pipeline over a store, with an embedder that counts."""
 
-    def __init__(self, *stores):
+    def __init__(self, store=None):
         self.embedder = Characters()
-        self.stores = list(stores) or [Memory()]
+        self.store = store or Memory()
         self.runner = Runner(self.embedder, 64)
 
     async def __aenter__(self):
@@ -82,7 +82,7 @@ class Kit:
         await self.runner.stop()
 
     async def run(self, *items):
-        pipeline = Pipeline(self.stores, self.runner, chunk_tokens=99, overlap_tokens=0)
+        pipeline = Pipeline(self.store, self.runner, chunk_tokens=99, overlap_tokens=0)
         return await pipeline.run(items)
 
     async def verdict(self, item):
@@ -93,7 +93,7 @@ class Kit:
 
 async def test_each_verdict_and_what_it_costs():
     async with Kit() as kit:
-        (store,) = kit.stores
+        store = kit.store
         first = document("the first text is long", 1, batch_id="b")
         assert await kit.verdict(first) is Verdict.WRITE
         cost = kit.embedder.embedded
@@ -138,7 +138,7 @@ async def test_what_an_event_wrote_is_told_again_though_a_newer_one_found_it_unc
         (again,) = await kit.run(first)
         assert again.verdict is Verdict.REDELIVERED
         assert [c.text for c in again.chunks] == [c.text for c in wrote.chunks]
-        assert kit.stores[0].entries[first.key].version == at(2, 2), "nothing goes back"
+        assert kit.store.entries[first.key].version == at(2, 2), "nothing goes back"
         assert await kit.verdict(replace(first, text="another")) is Verdict.SUPERSEDED
 
 
@@ -163,7 +163,7 @@ async def test_newer_content_is_not_told_as_what_an_older_event_wrote():
 async def test_the_model_reads_the_comparable_text_and_the_passages_are_of_the_one_that_came():
     text = " <p>An o\ufb03ce</p>\n<b>with\u00addrew</b> it &amp; rev-\nenue\u200b fell\u00bd. "
     async with Kit() as kit:
-        (store,) = kit.stores
+        store = kit.store
         (result,) = await kit.run(document(text))
         chunks = store.entries[DocumentKey(COLLECTION, "a")].chunks
     assert list(result.chunks) == list(chunks)
@@ -180,12 +180,12 @@ async def test_one_bad_document_costs_only_itself():
     async with Kit(Memory(refused={"bad": InvalidRecord("id", "another")})) as kit:
         results = await kit.run(*(document("text", 1, id) for id in ("a", "bad", "c")))
         assert [isinstance(result, Exception) for result in results] == [False, True, False]
-        assert (text_of(kit.stores[0], "a"), text_of(kit.stores[0], "c")) == ("text", "text")
+        assert (text_of(kit.store, "a"), text_of(kit.store, "c")) == ("text", "text")
 
 
 async def test_a_delete_reaches_every_collection_that_its_topic_wrote_and_no_other():
     async with Kit() as kit:
-        (store,) = kit.stores
+        store = kit.store
         await kit.run(document("mine", 1), document("too", 1, collection="other"))
         foreign = replace(document("not mine", 1, collection="third"), origin=Origin("x", 0, 1))
         await kit.run(foreign)
@@ -206,27 +206,16 @@ async def test_vectors_of_others_are_stored_as_they_are():
         vector = np.array([3.0, 4.0, 0.0], np.float32)
         first = Embedded(document("a text that is longer than a chunk", 1), vector, "their-model")
         assert await kit.verdict(first) is Verdict.WRITE
-        (chunk,) = kit.stores[0].entries[first.document.key].chunks
+        (chunk,) = kit.store.entries[first.document.key].chunks
         assert chunk.vector is vector
         assert kit.embedder.embedded == 0
         other = replace(first, document=document(first.document.text, 2), vector=vector * 2)
         assert await kit.verdict(other) is Verdict.WRITE, "the same text, another vector"
 
 
-async def test_a_store_that_was_added_later_is_filled():
-    async with Kit() as kit:
-        await kit.run(document("text", 1))
-        kit.stores.append(Memory("second"))
-        assert await kit.verdict(document("text", 2)) is Verdict.WRITE
-        assert [text_of(store) for store in kit.stores] == ["text", "text"]
-        heads = [store.head(DocumentKey(COLLECTION, "a")) for store in kit.stores]
-        assert [head.version for head in heads] == [at(2, 2)] * 2
-        assert [head.content_version for head in heads] == [at(1, 1), at(2, 2)]
-
-
 async def test_a_newer_version_that_another_worker_stores_meanwhile_wins():
     async with Kit() as kit:
-        (store,) = kit.stores
+        store = kit.store
         apply = store.apply
 
         async def overtaken(operations):
@@ -243,13 +232,12 @@ async def test_a_newer_version_that_another_worker_stores_meanwhile_wins():
     "error", [OutageError("down", dependency="store:memory"), TransientError("slow")]
 )
 async def test_what_concerns_all_is_raised_and_the_next_try_mends_it(error):
-    first, second = Memory("one"), Memory("two", broken=[error])
-    async with Kit(first, second) as kit:
+    async with Kit(Memory(broken=[error])) as kit:
         with pytest.raises(type(error)):
             await kit.run(document("text", 1))
-        assert (text_of(first), text_of(second)) == ("text", None)
+        assert text_of(kit.store) is None
         assert await kit.verdict(document("text", 1)) is Verdict.WRITE
-        assert (text_of(first), text_of(second)) == ("text", "text")
+        assert text_of(kit.store) == "text"
 
 
 TEXTS = st.sampled_from(["one", "two", "a longer text of several chunks", None])
@@ -269,37 +257,34 @@ def test_the_newest_version_wins_whatever_the_order_redelivery_and_failures(even
     newest = dict(events)  # the last one of each id
 
     async def run():
-        stores = Memory("one"), Memory("two")
-        async with Kit(*stores) as kit:
+        store = Memory()
+        async with Kit(store) as kit:
             for place, item in enumerate(order):
                 if place in failures:
-                    stores[place % 2].broken.append(TransientError("slow"))
+                    store.broken.append(TransientError("slow"))
                 while True:  # what failed is delivered again, before its key's next
                     try:
                         await kit.run(item)
                         break
                     except TransientError:
                         continue
-            for store in stores:
-                assert {id: text_of(store, id) for id in newest} == newest
-                for id in newest:
-                    head = store.head(DocumentKey(COLLECTION, id))
-                    assert head is not None
-                    numbers = [n for n, (other, _) in enumerate(events, 1) if other == id]
-                    assert head.version.stamp.ms == max(numbers)
-                    assert not head.deleted or not head.chunk_count
+            assert {id: text_of(store, id) for id in newest} == newest
+            for id in newest:
+                head = store.head(DocumentKey(COLLECTION, id))
+                assert head is not None
+                numbers = [n for n, (other, _) in enumerate(events, 1) if other == id]
+                assert head.version.stamp.ms == max(numbers)
+                assert not head.deleted or not head.chunk_count
 
     asyncio.run(run())
 
 
-async def test_what_one_store_showed_already_and_another_had_still_to_write_is_no_others():
-    first, second = Memory(), Memory()
-    async with Kit(first) as kit:
+async def test_what_is_shown_since_this_event_is_no_others():
+    async with Kit() as kit:
         await kit.run(document("text", 1))
-        kit.stores.append(second)
         newer = document("text", 2)
-        assert await kit.verdict(newer) is Verdict.WRITE
-        pipeline = Pipeline(kit.stores, kit.runner, chunk_tokens=99, overlap_tokens=0)
+        assert await kit.verdict(newer) is Verdict.UNCHANGED
+        pipeline = Pipeline(kit.store, kit.runner, chunk_tokens=99, overlap_tokens=0)
         assert await pipeline.shown_instead([newer]) == {}
         other = document("another", 3)
         await kit.run(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,9 +12,12 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from runtime import Worker, process
+from runtime import Worker, lifecycle, process
+from tickertape import followers
 from tickertape.delivery.spec import Spec, TopicRoute
-from tickertape.errors import BrokerError, OutageError
+from tickertape.errors import BrokerError, OutageError, StoreError
+from tickertape.followers import Fill
+from tickertape.record import Outgoing
 from tickertape.settings import Settings
 from worker import TickertapeApp
 
@@ -255,3 +258,102 @@ async def test_what_goes_down_and_comes_back_is_said_once(worker: Worker) -> Non
         ("ready_again", "llm"),
     ]
     assert said[0]["reason"] == "llm is away"
+
+
+@pytest.fixture
+def two(tmp_path: Path, told: list[str], untuned: None) -> Worker:
+    """A worker with a second store, and its flow."""
+    settings = Settings(
+        _env_file=None, brokers="kafka:9092", data_dir=tmp_path, stores="sqlite,pgvector"
+    )
+    made = Worker(TickertapeApp(settings))
+    made.publisher = cast(Any, Part("publisher", told))
+    made.batches = cast(Any, Part("batches", told))
+    stores = [Part("sqlite", told), Part("pgvector", told)]
+    llm, letters = Part("llm", told), Part("letters", told)
+    opened = SimpleNamespace(stores=stores, summarizer=llm, dead_letters=letters)
+    made.standing.opened = cast(Any, opened)
+    made.standing._batches = made.batches
+    made.add(spec("store-pgvector", None, "told"))
+    return made
+
+
+async def test_a_store_beside_the_first_makes_a_worker_degraded_and_not_unready(
+    two: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = two.standing
+    monkeypatch.setattr(two.app, "_consuming", True)
+    lags = {"told": {0: 0, 1: 3}}
+    monkeypatch.setattr(two.app, "lags", lambda: lags)
+    assert (standing.unready(), standing.degraded()) == ({}, {})
+    assert standing.store_lags() == {"pgvector": 3}
+    first, second = two.services.stores
+    cast(Any, second).down = True
+    await standing.ping_once()
+    assert standing.unready() == {}
+    assert standing.degraded() == {"store:pgvector": "pgvector is away; 3 documents behind"}
+    cast(Any, second).down = False
+    await standing.ping_once()
+    two.breakers["store:pgvector"].open("store:pgvector: no connection")
+    assert standing.unready() == {}
+    assert standing.degraded() == {"store:pgvector": "no connection; 3 documents behind"}
+    two.breakers["store:pgvector"].succeeded()
+    lags["told"][0] = 5000
+    assert standing.degraded() == {"store:pgvector": "5003 documents behind"}
+    cast(Any, first).down = True
+    await standing.ping_once()
+    assert standing.unready() == {"store:sqlite": "sqlite is away"}
+
+
+async def test_a_store_beside_the_first_is_opened_however_late(
+    two: Worker, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "OPEN_AGAIN_SECONDS", 0.01)
+    second = cast(Any, two.services.stores[1])
+    tries = iter(
+        [StoreError("store pgvector: refused"), StoreError("store pgvector: refused again"), None]
+    )
+    opened, refused = asyncio.Event(), asyncio.Event()
+
+    async def start() -> None:
+        if (error := next(tries)) is not None:
+            if "again" in str(error):
+                refused.set()
+                await asyncio.sleep(0)
+            raise error
+        opened.set()
+
+    second.start = start
+    await two.start()
+    await asyncio.wait_for(refused.wait(), 10)
+    assert two.standing.degraded()["store:pgvector"] in ("refused", "refused again")
+    await asyncio.wait_for(opened.wait(), 10)
+    await asyncio.sleep(0)
+    assert two.standing.degraded() == {}
+    assert "start sqlite" not in told  # it was open before
+    await two.close()
+
+
+async def test_what_fills_a_new_store_is_sent_before_anything_is_consumed(
+    two: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Outgoing] = []
+
+    async def send(records: Sequence[Outgoing]) -> list[Exception | None]:
+        sent.extend(records)
+        return [None] * len(records)
+
+    fill = followers.fill("told", Fill())
+    monkeypatch.setattr(two.publisher, "send", send)
+    monkeypatch.setattr(two, "_fills", [fill])
+    await two.start()
+    await two.close()
+    assert sent == [fill]
+
+    async def refuse(records: Sequence[Outgoing]) -> list[Exception | None]:
+        return [OutageError("not allowed", dependency="kafka:told")]
+
+    monkeypatch.setattr(two.publisher, "send", refuse)
+    with pytest.raises(BrokerError, match="told: not allowed"):
+        await two.start()
+    await two.close()

@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,32 @@ async def test_stats_has_flows_with_lag_and_the_reason_of_a_hold(
     (shown,) = body["flows"]
     assert (shown["state"], shown["reason"], shown["lag"]) == ("held", "llm: 503", None)
     assert shown["topics"] == ["text-messages", "financial-documents"]
+
+
+async def test_a_store_beside_the_first_is_degraded_and_not_unready(
+    client: Client, services: Parts
+) -> None:
+    assert (await (await client.get("/readyz")).json()) == {"status": "ready", "degraded": {}}
+    services.runtime.beside = {"store:pgvector": "no connection; 12 documents behind"}
+    services.runtime.stores_behind = {"pgvector": 12}
+    services.stores = [*services.stores, SimpleNamespace(name="pgvector")]  # type: ignore[list-item]
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    said = {"store:pgvector": "no connection; 12 documents behind"}
+    assert await answer.json() == {"status": "degraded", "degraded": said}
+    body = await (await client.get("/health")).json()
+    assert (body["status"], body["degraded"], body["unready"]) == ("degraded", said, {})
+    first, second = (await (await client.get("/stats")).json())["stores"]
+    assert first == {"name": "sqlite", "first": True, "lag": 0, "reason": ""}
+    assert second == {
+        "name": "pgvector",
+        "first": False,
+        "lag": 12,
+        "reason": "no connection; 12 documents behind",
+    }
+    assert (
+        'tickertape_store_lag{store="pgvector"} 12.0' in await (await client.get("/metrics")).text()
+    )
 
 
 async def test_stop_and_start(client: Client, services: Parts) -> None:

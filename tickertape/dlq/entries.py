@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tickertape import topics
+from tickertape import flows, topics
 from tickertape.decode import parse, record_id
 from tickertape.documents import anonymous_id
 from tickertape.errors import InvalidRecord, PermanentError
-from tickertape.flows import FLOWS, Flow, Replay
+from tickertape.flows import Flow, Replay
 from tickertape.record import Record
 from tickertape.settings import Settings
 
@@ -32,7 +32,7 @@ def entries(settings: Settings) -> dict[str, EntryPoint]:
         Replay.RETRY: lambda base: topics.retry(base, 0),
         Replay.ITSELF: lambda base: base,
     }
-    bases = {flow.topic(settings): flow for flow in FLOWS}
+    bases = {flow.topic(settings): flow for flow in flows.of(settings)}
     return {base: EntryPoint(base, doors[flow.replay](base), flow) for base, flow in bases.items()}
 
 

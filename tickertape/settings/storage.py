@@ -25,7 +25,7 @@ class StorageSettings(Section):
     stores: Names = Field(
         ("sqlite",),
         validation_alias=env("TICKERTAPE_STORES"),
-        description="Names of the stores to write to, comma-separated; the first answers.",
+        description="Names of stores, comma-separated. The first answers, the others follow it.",
     )
     store_timeout_seconds: Seconds = Field(
         30.0,

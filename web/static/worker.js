@@ -2,7 +2,7 @@
 import { $, ago, ask, bytes, duration, el, keyed, number, put, rate } from "./dom.js";
 import { spark } from "./spark.js";
 
-const LABEL = { ok: "ready", paused: "paused", unready: "not ready" };
+const LABEL = { ok: "ready", degraded: "degraded", paused: "paused", unready: "not ready" };
 
 const figures = new Map();
 
@@ -88,7 +88,7 @@ export function showWorker(health, stats) {
   const pill = $("state");
   put(pill, LABEL[health.status] ?? health.status);
   pill.dataset.state = health.status;
-  showProblems(health.unready);
+  showProblems(health.unready, Object.keys(health.degraded));
 
   const { flows } = stats;
   const total = sum(flows, "rate");
@@ -132,8 +132,10 @@ export function showWorker(health, stats) {
   );
 }
 
-function showProblems(unready) {
-  const problems = Object.entries(unready);
+function showProblems(unready, behind = []) {
+  // How far it is behind changes all the time, and stands with its flow.
+  const beside = behind.map((name) => [name, "is away or behind, and catches up by itself"]);
+  const problems = [...Object.entries(unready), ...beside];
   const box = $("problems");
   // Said anew only when it changes: it is an alert.
   const text = JSON.stringify(problems);
@@ -147,7 +149,8 @@ function showProblems(unready) {
   const items = problems.map(([name, reason]) =>
     el("li", {}, el("strong", { text: name }), ` ${reason}`),
   );
-  box.replaceChildren(el("h2", { text: "Not ready" }), el("ul", {}, ...items));
+  const title = Object.keys(unready).length ? "Not ready" : "Behind";
+  box.replaceChildren(el("h2", { text: title }), el("ul", {}, ...items));
 }
 
 export function showLost(error) {
