@@ -36,6 +36,7 @@ from tickertape.cli import (
     stores,
     summarize,
     topics,
+    verify,
 )
 from tickertape.errors import SettingsError, StartError
 from tickertape.settings import Settings
@@ -77,6 +78,8 @@ def register(app: TickertapeApp, lifecycle: Worker) -> None:
     ):
         for command in module.commands(settings):
             cli.add_command(command)
+    for command in verify.commands(settings, lambda: [flow.spec for flow in app.flows]):
+        cli.add_command(command)
     for old, now in RENAMED.items():
         cli.add_command(_hint(old, now))
     _describe(cli.commands["worker"], app.settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import structlog
 
 from runtime import process
 from runtime.standing import Standing
-from tickertape import followers, kafka_admin, topics
+from tickertape import flows, followers, kafka_admin, topics
 from tickertape.answer import Answers
 from tickertape.background import spawn
 from tickertape.batches import BatchReader
@@ -27,14 +27,14 @@ from tickertape.delivery.spec import FlowLimits, Spec, TopicRoute
 from tickertape.dlq.box import DeadLetters
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
-from tickertape.errors import BrokerError, StoreError
+from tickertape.errors import BrokerError, SettingsError, StoreError
 from tickertape.followers import Fill
 from tickertape.history import History
 from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.llm import open_llm
 from tickertape.pipeline import Pipeline
-from tickertape.record import Outgoing
+from tickertape.record import Outgoing, Record
 from tickertape.search import Search
 from tickertape.services import Services
 from tickertape.settings import Settings
@@ -245,7 +245,31 @@ class Worker:
         bootstrap = self.settings.bootstrap
         new = await kafka_admin.empty(bootstrap, followers.topics(self.settings))
         left = await kafka_admin.followers_left(bootstrap, self.settings)
-        return [followers.fill(topic, Fill()) for topic in (*new, *left)]
+        await self._check_first(left)
+        return [
+            *(followers.fill(topic, Fill()) for topic in new),
+            *(followers.fill(topic, Fill(left=True)) for topic in left),
+        ]
+
+    async def _check_first(self, left: Sequence[str]) -> None:
+        """Raise `SettingsError` where the first store followed another, and was not done: of what
+        it lacks nothing would ever come."""
+        settings = self.settings
+        for name in settings.stores[:1]:
+            topic = flows.follower(name).topic(settings)
+            if topic not in left:
+                continue
+            waiting = kafka_admin.waiting(settings.bootstrap, settings.app_id, topic)
+            async with aclosing(waiting):
+                async for message in waiting:
+                    told = followers.read(Record.of(message, trusted=True))
+                    if isinstance(told, Fill) and told.left:
+                        continue
+                    raise SettingsError(
+                        f"TICKERTAPE_STORES: {name} was not first, and has not taken over all that "
+                        "was there: name the one that was first until /stats tells no lag of it; "
+                        f"or, where that one is lost, delete the topic {topic}"
+                    )
 
     async def _send(self, records: Sequence[Outgoing]) -> None:
         """Raise `BrokerError` where the broker does not take them."""

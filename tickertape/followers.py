@@ -40,10 +40,11 @@ class Changed:
 @dataclass(frozen=True, slots=True)
 class Fill:
     """Walk on through the first store. ``after``: where, in its own words (`Store.scan`); ``told``:
-    how many documents differed so far."""
+    how many documents differed so far. ``left``: the store followed no more when this was said."""
 
     after: str = ""
     told: int = 0
+    left: bool = False
 
 
 def topics(settings: Settings) -> list[str]:
@@ -60,7 +61,7 @@ def tell(topic: str, changed: Changed) -> Outgoing:
 
 def fill(topic: str, step: Fill) -> Outgoing:
     """Return the record that goes on from there."""
-    value = {"after": step.after, "told": step.told}
+    value = {"after": step.after, "told": step.told, "left": step.left}
     return Outgoing(topic, FILL, json.dumps(value).encode())
 
 
@@ -77,8 +78,8 @@ def read(record: Record) -> Changed | Fill:
     """
     tree = parse(record.value)
     match tree:
-        case {"after": str(after), "told": int(told)} if record.key == FILL:
-            return Fill(after, told)
+        case {"after": str(after), "told": int(told), "left": bool(left)} if record.key == FILL:
+            return Fill(after, told, left)
         case {"id": str(id), "collection": str() | None as collection, "tenant": str(tenant)}:
             return Changed(id, collection, tenant)
     raise InvalidRecord("value", "what changed (id, collection, tenant)", str(tree)[:100])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
@@ -192,6 +193,44 @@ async def empty(bootstrap: str, names: Sequence[str]) -> list[str]:
         await consumer.stop()
     used = {tp.topic for tp, end in ends.items() if end}
     return [name for name in names if name not in used]
+
+
+async def committed_by(bootstrap: str, group: str) -> dict[TopicPartition, int]:
+    """Return the offsets that a group has committed, of the partitions where it has.
+
+    Raises:
+        BrokerError: the brokers cannot be reached, or stop answering.
+    """
+    async with _admin(bootstrap) as admin:
+        try:
+            found = await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            return {}  # a broker that has had no group yet
+    return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
+
+
+async def waiting(bootstrap: str, group: str, topic: str) -> AsyncGenerator[Any, None]:
+    """Yield the records that a group has still to read of a topic.
+
+    Raises:
+        BrokerError: no broker answers.
+    """
+    committed = await committed_by(bootstrap, group)
+    consumer = Consumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        tps = consumer.assignment()
+        begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        for tp in tps:
+            consumer.seek(tp, min(max(committed.get(tp, 0), begins[tp]), ends[tp]))
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for messages in (await consumer.getmany(timeout_ms=200)).values():
+                for message in messages:
+                    yield message
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"{topic} cannot be read: {error!r}") from error
+    finally:
+        await consumer.stop()
 
 
 async def followers_left(bootstrap: str, settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from models import FinancialDocument, TextMessage
 from tickertape import flows, spaces
 from tickertape.documents import DocumentKey
+from tickertape.errors import OutageError
 from tickertape.record import Outgoing
 from tickertape.search import summaries_of
 from tickertape.services import Services
@@ -36,6 +37,7 @@ from web.routes import Reply, Route, services_of
 
 Found = list[tuple[str, StoredDocument]]  # store's name, document
 
+BESIDE_SECONDS = 3.0  # how long an answer waits for a store beside the first
 POSTS_MAX = 16  # each may hold a body of TICKERTAPE_WEB_BODY_BYTES_MAX in memory
 
 _posts = Gate(POSTS_MAX, "posts of documents")
@@ -182,10 +184,19 @@ async def _send_documents(
 async def _stored(
     stores: Sequence[Store], id: str, collection: str | None
 ) -> tuple[Found, dict[str, str]]:
-    """Return what the stores hold, and why those that did not answer did not."""
-    answers = await asyncio.gather(
-        *(store.document(id, collection) for store in stores), return_exceptions=True
-    )
+    """Return what the stores hold, and why those that did not answer did not. Nobody waits long
+    for one beside the first."""
+
+    async def ask(store: Store) -> list[StoredDocument]:
+        try:
+            async with asyncio.timeout(None if store is stores[0] else BESIDE_SECONDS):
+                return await store.document(id, collection)
+        except TimeoutError:
+            raise OutageError(
+                f"no answer in {BESIDE_SECONDS:g} s", dependency=f"store:{store.name}"
+            ) from None
+
+    answers = await asyncio.gather(*map(ask, stores), return_exceptions=True)
     found: Found = []
     failed: dict[str, str] = {}
     for store, answer in zip(stores, answers, strict=True):

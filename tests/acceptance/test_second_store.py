@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from testkit import postgres
 from testkit.postgres import Postgres
-from testkit.system import System, Worker, documents, until
+from testkit.system import ROOT, System, Worker, documents, until
 from tickertape.stores import open_stores
 from tickertape.stores.base import Store
 from tickertape.stores.copying import holds
@@ -84,6 +88,54 @@ async def test_a_second_store_that_is_away_keeps_nothing_from_the_first_and_catc
     await until(caught_up, f"the second store to be all right:\n{worker.tail()}")
     assert (await beside(worker))["lag"] == 0
     assert await system.dead(f"{system.settings.app_id}-store-pgvector") == []
+    code, told = await verify(system)
+    assert (code, told["found"]) == (0, {}), told
+    assert told["looked"]["topics"] == 60 + 400 + 30 + 10
+    assert told["looked"]["sqlite"] == told["looked"]["pgvector"] == 460
+    await _is_mended(system, worker)
+
+
+async def verify(system: System, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run the command; return how it ended, and what it says of the whole."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faust", "-A", "app", "verify", "--json", *options),
+        cwd=ROOT,
+        env=system.env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert out, err.decode()
+    return process.returncode or 0, json.loads(out.splitlines()[-1])
+
+
+async def _is_mended(system: System, worker: Worker) -> None:
+    """Both stores lose documents behind everybody's back; `verify` finds and mends them."""
+    database = await asyncpg.connect(system.settings.database_url.get_secret_value())
+    try:
+        await database.execute(
+            "DELETE FROM tickertape.chunks WHERE document IN"
+            " (SELECT key FROM tickertape.documents WHERE id IN ('doc-1', 'doc-2'))"
+        )
+        await database.execute("DELETE FROM tickertape.documents WHERE id = 'doc-3'")
+        await database.execute("UPDATE tickertape.documents SET source = 'x' WHERE id = 'doc-4'")
+    finally:
+        await database.close()
+    with sqlite3.connect(system.settings.data_dir / "tickertape.db") as file:
+        file.execute("DELETE FROM documents WHERE key = 'doc-5'")
+    file.close()
+    code, told = await verify(system)
+    assert code == 1
+    # doc-5 is missing in the ledger, so its copy is orphaned
+    assert told["found"]["pgvector"] == {"damaged": 3, "missing": 1, "orphaned": 1}
+    assert told["found"]["sqlite"]["missing"] == 1
+    code, told = await verify(system, "--repair")
+    assert code == 1, "one was sent again, and one is kept"
+
+    async def clean() -> bool:
+        return (await verify(system))[0] == 0
+
+    await until(clean, f"the stores to agree:\n{worker.tail()}")
 
 
 async def _goes_on_without_it(system: System, worker: Worker, server: Postgres) -> None:

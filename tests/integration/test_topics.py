@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from runtime import Worker
 from testkit.broker import Broker, create_topic, free_port, topic_settings, unique
-from tickertape import kafka_admin, settings
+from tickertape import followers, kafka_admin, settings
 from tickertape.broker import EmbeddedBroker, using
 from tickertape.cli import broker as broker_cli
+from tickertape.cli import stores as stores_cli
 from tickertape.cli import topics as topics_cli
+from tickertape.cli.sending import publisher
 from tickertape.errors import BrokerError, SettingsError
+from tickertape.followers import Changed, Fill
 from tickertape.settings import Settings
 from tickertape.topics import Topic, retry
+from worker import TickertapeApp
 
 Load = Callable[[], Settings]
 
@@ -183,3 +188,52 @@ class TestCommands:
             assert run(group, ["status"]).exit_code == 1
         finally:
             embedded.kill()
+
+
+async def test_a_store_that_follows_is_new_once_and_left_when_it_is_named_no_more(
+    broker: Broker, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERTAPE_STORES", "sqlite,pgvector")
+    both = load()
+    told = followers.topics(both)
+    wanted = [topic for topic in kafka_admin.wanted(both) if topic.name in told]
+    await kafka_admin.ensure(broker.bootstrap, wanted)
+    assert await kafka_admin.empty(broker.bootstrap, told) == told
+    assert await kafka_admin.followers_left(broker.bootstrap, both) == []
+    runner = CliRunner()
+    cli = stores_cli.commands(lambda: both)
+    done = await asyncio.to_thread(runner.invoke, cli, ["fill"])
+    assert done.output == "pgvector: workers compare it with the first store, page by page\n"
+    assert await kafka_admin.empty(broker.bootstrap, told) == []
+    wrong = await asyncio.to_thread(runner.invoke, cli, ["fill", "sqlite"])
+    assert (wrong.exit_code, "has pgvector" in wrong.output) == (1, True)
+
+    monkeypatch.setenv("TICKERTAPE_STORES", "sqlite")
+    assert await kafka_admin.followers_left(broker.bootstrap, load()) == told
+    monkeypatch.setenv("TICKERTAPE_STORES", "pgvector,sqlite")
+    assert await kafka_admin.followers_left(broker.bootstrap, load()) == told
+    assert await kafka_admin.empty(broker.bootstrap, []) == []
+
+
+async def test_a_store_that_is_behind_cannot_become_the_first(
+    broker: Broker, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was told of and has not taken over would be nowhere."""
+    monkeypatch.setenv("TICKERTAPE_STORES", "sqlite,pgvector")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@localhost/none")
+    both = load()
+    (topic,) = followers.topics(both)
+    wanted = [one for one in kafka_admin.wanted(both) if one.name == topic]
+    await kafka_admin.ensure(broker.bootstrap, wanted)
+    monkeypatch.setenv("TICKERTAPE_STORES", "pgvector,sqlite")
+    swapped = Worker(TickertapeApp(load()))
+    gone = followers.fill(topic, Fill(left=True))
+    async with publisher(both) as sender:
+        assert await sender.send([gone]) == [None]
+        await swapped._check_first([topic])
+        found = [each async for each in kafka_admin.waiting(broker.bootstrap, "none", topic)]
+        assert [each.key for each in found] == [followers.FILL]
+        await sender.send([followers.tell(topic, Changed("a", "news"))])
+        with pytest.raises(SettingsError, match="pgvector was not first"):
+            await swapped._check_first([topic])
+        await swapped._check_first([])

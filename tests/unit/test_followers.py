@@ -56,9 +56,9 @@ def test_what_is_told_is_read_whatever_its_names(id: str, where: str | None, ten
     assert followers.read(record(followers.tell(TOPIC, said))) == said
 
 
-@given(anything, st.integers(0, 2**40))
-def test_a_step_is_read_wherever_it_goes_on(after: str, told: int) -> None:
-    step = Fill(after, told)
+@given(anything, st.integers(0, 2**40), st.booleans())
+def test_a_step_is_read_wherever_it_goes_on(after: str, told: int, left: bool) -> None:
+    step = Fill(after, told, left)
     assert followers.read(record(followers.fill(TOPIC, step))) == step
 
 
@@ -73,7 +73,7 @@ def test_what_is_none_of_ours_is_said(value: bytes | None) -> None:
     with pytest.raises(PermanentError):
         followers.read(Record(TOPIC, 0, 0, b"x", value, (), 1))
     with pytest.raises(InvalidRecord):
-        followers.read(Record(TOPIC, 0, 0, b"x", b'{"after": "", "told": 0}', (), 1))
+        followers.read(Record(TOPIC, 0, 0, b"x", b'{"after": "", "told": 0, "left": false}', (), 1))
 
 
 def test_each_further_store_has_a_topic_with_retries_and_dead_letters_of_its_own() -> None:

@@ -86,6 +86,6 @@ async def test_vectors_are_stored_in_their_space_and_a_wrong_one_costs_itself(
         models = [
             stored.model
             for number in range(4)
-            for stored in await services.pipeline._stores[0].document(f"v{number}")
+            for stored in await services.stores[0].document(f"v{number}")
         ]
         assert models == [ours.identity, unnamed(3), "other"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from typing import Any
 
@@ -267,6 +268,24 @@ async def test_a_store_that_is_down_is_named_beside_those_that_answer(
     # Not found where not every store was asked is not known, rather than not there.
     assert (await client.get("/documents/nope")).status == 503
     assert (await client.delete("/documents/nope")).status == 503
+
+
+async def test_nobody_waits_for_a_slow_store_beside_the_first(
+    client: Client, services: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        name = "elsewhere"
+
+        async def document(self, id: str, collection: str | None = None) -> list[StoredDocument]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr("web.documents.BESIDE_SECONDS", 0.05)
+    await store_text(services, "d", "One text.")
+    services.stores = [*services.stores, Slow()]  # type: ignore[list-item]
+    body = await (await client.get("/documents/d")).json()
+    assert [d["store"] for d in body["documents"]] == ["sqlite"]
+    assert body["unavailable"] == {"elsewhere": "no answer in 0.05 s"}
 
 
 async def test_more_documents_than_one_request_may_bring_are_refused(

@@ -29,13 +29,21 @@ class Brought:
     refused: dict[DocumentKey, Exception] = field(default_factory=dict)
 
 
-async def bring(source: Store, target: Store, keys: Iterable[DocumentKey]) -> Brought:
-    """Bring what differs of these documents; the target's own where the source has no head.
+async def bring(
+    source: Store, target: Store, keys: Iterable[DocumentKey], *, anew: bool = False
+) -> Brought:
+    """Bring what differs of these documents, or (``anew``) all of them with their texts; the
+    target's own stays where the source has no head.
 
     Raises what the stores do: `OutageError`, `TransientError`.
     """
     brought = Brought()
-    todo = await differing(source, target, list(dict.fromkeys(keys)))
+    wanted = list(dict.fromkeys(keys))
+    todo: list[tuple[Head, Head | None]]
+    if anew:
+        todo = [(head, None) for head in (await source.heads(wanted)).values()]
+    else:
+        todo = await differing(source, target, wanted)
     for start in range(0, len(todo), STEP):
         step = todo[start : start + STEP]
         for _ in range(TRIES):
