@@ -129,11 +129,11 @@ async def _is_mended(system: System, worker: Worker) -> None:
     # doc-5 is missing in the ledger, so its copy is orphaned
     assert told["found"]["pgvector"] == {"damaged": 3, "missing": 1, "orphaned": 1}
     assert told["found"]["sqlite"]["missing"] == 1
-    code, told = await verify(system, "--repair")
+    code, told = await verify(system, "--repair", "--vectors", "0")
     assert code == 1, "one was sent again, and one is kept"
 
     async def clean() -> bool:
-        return (await verify(system))[0] == 0
+        return (await verify(system, "--vectors", "0"))[0] == 0
 
     await until(clean, f"the stores to agree:\n{worker.tail()}")
 
@@ -171,3 +171,48 @@ async def _goes_on_without_it(system: System, worker: Worker, server: Postgres) 
     assert flow["state"] == "held"
     assert flow["records_in_flight"] <= 512 * 4
     assert 'tickertape_store_lag{store="pgvector"}' in (await worker.get("/metrics")).text
+
+
+async def test_workers_and_the_second_store_die_and_it_ends_as_the_first(
+    system: System, server: Postgres
+) -> None:
+    """Two workers fill it; one is killed while it catches up, and it is away in between."""
+    system.configure(
+        TICKERTAPE_STORES="sqlite,pgvector",
+        DATABASE_URL=server.url,
+        TICKERTAPE_STORE_TIMEOUT="5",
+        TICKERTAPE_WINDOW_RECORDS="16",
+    )
+    first, second = await system.worker(), await system.worker()
+
+    async def shared() -> bool:
+        flows = await asyncio.gather(first.flow("store-pgvector"), second.flow("store-pgvector"))
+        return all(flow["partitions"] for flow in flows)
+
+    await until(shared, "both to have partitions of the second store's topic")
+    topic, notes = system.settings.topic_financial_documents, system.settings.topic_text_messages
+    batch = await system.declare(400)
+    await system.send(topic, documents(200, batch))
+    pieces = [{"id": f"doc-{n}", "text": f"note {n}", "batch_id": batch} for n in range(200)]
+    await system.send(notes, pieces)
+    await system.send(topic, [None] * 20, lambda _: "doc-7")
+
+    async def taken() -> bool:
+        flows = (await first.flow("store-pgvector"), await second.flow("store-pgvector"))
+        return sum(flow["processed"] for flow in flows) > 40
+
+    await until(taken, "it to have taken over some")
+    await asyncio.to_thread(server.kill)
+    await first.kill()
+    await asyncio.sleep(2)
+    await asyncio.to_thread(server.start)
+    state = await system.finished(second, batch)
+    assert (state["status"], state["done"], state["dead"]) == ("completed", 400, 0)
+
+    async def caught_up() -> bool:
+        return (await beside(second))["lag"] == 0
+
+    await until(caught_up, f"it to catch up:\n{second.tail()}")
+    code, told = await verify(system)
+    assert (code, told["found"]) == (0, {}), told
+    assert told["looked"]["sqlite"] == told["looked"]["pgvector"] == 400

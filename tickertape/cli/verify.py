@@ -22,6 +22,7 @@ from tickertape.cli.sending import publisher
 from tickertape.delivery.spec import Spec
 from tickertape.embed import load
 from tickertape.embed.runner import Runner
+from tickertape.errors import BrokerError
 from tickertape.flows import STORE
 from tickertape.kafka.recall import Recall
 from tickertape.settings import Settings
@@ -151,7 +152,10 @@ class _Run:
                 await store.start()
             kafka: str | None = None
             if options.with_topics:
-                kafka = stack.enter_context(reading(settings))
+                try:
+                    kafka = stack.enter_context(reading(settings))
+                except BrokerError as error:
+                    raise BrokerError(f"{error}; --stores-only leaves the topics out") from None
             repair = Repair(stores, options.delete_orphaned)
             if options.repair and kafka is not None:
                 recall = Recall(kafka)
