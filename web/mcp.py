@@ -217,10 +217,9 @@ async def _search(services: Services, body: SearchTool) -> dict[str, Any]:
 
 
 async def _fetch(services: Services, body: FetchTool) -> dict[str, Any]:
-    for store in services.stores:
-        for document in await store.document(body.id, body.collection):
-            if not document.head.deleted:
-                return await asyncio.to_thread(_document, body.id, document)
+    for document in await services.stores[0].document(body.id, body.collection):
+        if not document.head.deleted:
+            return await asyncio.to_thread(_document, body.id, document)
     raise Problem(404, f"There is no document {body.id[:200]!r}.")
 
 
