@@ -21,6 +21,10 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 SECONDS_MAX = 90
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
+# A browser's virtual time does not wait for the next piece of a stream: the page's own questions,
+# one every two seconds of it, each take real time, and so many are enough.
+LONGER = "--virtual-time-budget=120000"
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt install chromium"),
@@ -118,14 +122,16 @@ async def test_an_answer_is_streamed_with_sources_to_open(
     client: TestClient[Any, Any], tmp_path: Path
 ) -> None:
     path = "/?ask=1&q=" + quote("revenue of the third quarter")
-    page = await browse(client, path, tmp_path / "profile")
+    page = await browse(client, path, tmp_path / "profile", LONGER)
     answer = page[page.index('id="answer"') : page.index('id="results"')]
     said = text_of(f"<main{answer}")
     assert "Revenue for the third quarter rose nine per cent to 4.2 billion dollars" in said
     assert "<details><summary><b>[1] </b>Acme, third quarter" in answer
     assert re.search(r"extractive · [\d.]+ s", said)
     assert "aria-busy" not in answer[: answer.index(">")]
-    nothing = await browse(client, "/?ask=1&q=" + quote("pancakes with syrup"), tmp_path / "other")
+    nothing = await browse(
+        client, "/?ask=1&q=" + quote("pancakes with syrup"), tmp_path / "other", LONGER
+    )
     assert "The documents do not say." in text_of(nothing)
 
 
@@ -137,7 +143,7 @@ async def test_a_sentence_that_is_not_supported_is_marked_on_the_page(tmp_path: 
     ):
         await store_text(made, "acme", "Revenue of the quarter was 4.2 billion dollars.")
         path = "/?ask=1&q=" + quote("revenue of the quarter")
-        page = await browse(client, path, tmp_path / "profile")
+        page = await browse(client, path, tmp_path / "profile", LONGER)
     assert re.search(r'<mark class="doubt" title="Not in its sources: 9.9 billion dollars">', page)
     assert "No such source: [7]" in text_of(page)
     assert "<img src=x" not in page
