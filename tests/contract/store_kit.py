@@ -71,6 +71,11 @@ def sqlite(folder: Path) -> Iterator[Adapter]:
 
 
 @contextlib.contextmanager
+def faiss(folder: Path) -> Iterator[Adapter]:
+    yield Adapter("faiss", {"data_dir": folder})
+
+
+@contextlib.contextmanager
 def pgvector(_: Path) -> Iterator[Adapter]:
     server = postgres.shared()
     if server is None:
@@ -92,6 +97,7 @@ def redis(_: Path) -> Iterator[Adapter]:
 
 FACTORIES: dict[str, Callable[[Path], AbstractContextManager[Adapter]]] = {
     "sqlite": sqlite,
+    "faiss": faiss,
     "pgvector": pgvector,
     "redis": redis,
 }

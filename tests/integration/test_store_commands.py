@@ -81,6 +81,20 @@ def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess
     )
 
 
+def test_doctor_writes_a_probe_to_the_store_with_faiss(tmp_path: Path) -> None:
+    environment = {
+        **{n: value for n, value in os.environ.items() if not n.startswith("TICKERTAPE_")},
+        "TICKERTAPE_STORES": "faiss",
+        "TICKERTAPE_DATA_DIR": str(tmp_path),
+        "TICKERTAPE_BROKER_PORT": str(free_port()),
+        "TICKERTAPE_WEB_PORT": str(free_port()),
+    }
+    done = run(environment, "doctor", "--write", "--json")
+    (check,) = [c for c in json.loads(done.stdout) if c["name"] == "store faiss"]
+    assert check["ok"], check
+    assert list(tmp_path.glob("tickertape-faiss.db*"))
+
+
 def test_doctor_writes_a_probe_and_shows_no_password(environment: dict[str, str]) -> None:
     name = environment["TICKERTAPE_STORES"]
     done = run(environment, "doctor", "--write", "--json")

@@ -46,6 +46,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "pgvector_halfvec": ("1", True),
     "redis_url": (f"redis://u:{SECRET}@h", f"redis://u:{SECRET}@h"),
     "redis_prefix": ("desk", "desk"),
+    "faiss_half": ("1", True),
     "offline": ("1", True),
     "sources": ('{"a": {"kind": "files"}}', {"a": {"kind": "files"}}),
     "ingest_ahead_max": ("5000", 5000),

@@ -60,6 +60,11 @@ class StorageSettings(Section):
         validation_alias=env("TICKERTAPE_REDIS_PREFIX"),
         description="What the names of all keys there begin with, which are Tickertape's alone.",
     )
+    faiss_half: bool = Field(
+        False,
+        validation_alias=env("TICKERTAPE_FAISS_HALF"),
+        description="Vectors of the store faiss in half precision: half the memory.",
+    )
     offline: bool = Field(
         False,
         validation_alias=env("TICKERTAPE_OFFLINE"),

@@ -14,6 +14,7 @@ from tickertape.stores.base import Store
 
 # name -> "module:Class"; the class takes Settings. What it needs is an extra of the same name
 STORES: dict[str, str] = {
+    "faiss": "tickertape.stores.sqlite.faiss_store:FaissStore",
     "pgvector": "tickertape.stores.pgvector:PgvectorStore",
     "redis": "tickertape.stores.redis:RedisStore",
     "sqlite": "tickertape.stores.sqlite:SqliteStore",

@@ -82,12 +82,25 @@ class Searcher:
         if space is None:
             return []
         vectors.check_size(vector, model, space[1])
-        bits = self._index(*space).follow(db)
-        ids = _near(db, bits, vector, query.limit, chosen)
-        if len(vector) >= CLOSER_DIMENSION and len(ids) > EXACT_MAX:
-            count = max(CLOSER_MIN, len(bits) // CLOSER_SHARE, per_hit * query.limit)
-            ids = bits.closer(vector, ids, count)
+        ids = self._near(db, space, vector, query.limit, chosen, per_hit)
         return _rescored(db, vector, ids)[: query.limit]
+
+    def _near(
+        self,
+        db: apsw.Connection,
+        space: tuple[int, int],
+        vector: Vector,
+        limit: int,
+        chosen: Filter | None,
+        per_hit: int,
+    ) -> Ids:
+        """Candidates, ids growing; ``space`` is its number with its dimension."""
+        bits = self._index(*space).follow(db)
+        ids = _near(db, bits, vector, limit, chosen)
+        if len(vector) >= CLOSER_DIMENSION and len(ids) > EXACT_MAX:
+            count = max(CLOSER_MIN, len(bits) // CLOSER_SHARE, per_hit * limit)
+            ids = bits.closer(vector, ids, count)
+        return ids
 
     def _index(self, space: int, dimension: int) -> Index:
         with self._lock:

@@ -22,7 +22,7 @@ from tickertape.stores.sqlite import read, write
 from tickertape.stores.sqlite.filters import count as counts
 from tickertape.stores.sqlite.filters import known, names
 from tickertape.stores.sqlite.query import Searcher, hits
-from tickertape.stores.sqlite.threads import DEPENDENCY, Threads
+from tickertape.stores.sqlite.threads import Threads
 from tickertape.versions import Version
 
 FILE = "tickertape.db"
@@ -36,22 +36,23 @@ class SqliteStore:
     """
 
     name = "sqlite"
+    file = FILE
     capabilities = frozenset(Capability) - {Capability.VECTOR_INDEX}
 
     def __init__(self, settings: Settings) -> None:
-        self.path = settings.data_dir / FILE
+        self.path = settings.data_dir / self.file
         self._threads: Threads | None = None
-        self._searcher = Searcher()
+        self._searcher = self._new_searcher()
 
     def files(self) -> list[Path]:
         """Return the database with its log and its index of that."""
-        return sorted(self.path.parent.glob(f"{FILE}*"))
+        return sorted(self.path.parent.glob(f"{self.file}*"))
 
     async def start(self) -> None:
         """Open the file, made if missing. Raises `StoreError` when it cannot."""
         if self._threads is not None:
             return
-        threads = Threads(self.path)
+        threads = Threads(self.path, self.name)
         try:
             await threads.open()
         except BaseException:
@@ -64,7 +65,7 @@ class SqliteStore:
         threads, self._threads = self._threads, None
         if threads is not None:
             await threads.close()
-        self._searcher = Searcher()
+        self._searcher = self._new_searcher()
 
     async def ping(self) -> None:
         """Raise `OutageError` when the file is gone, replaced, or cannot be read."""
@@ -78,7 +79,7 @@ class SqliteStore:
 
     async def apply(self, operations: Sequence[Operation]) -> list[Applied | Exception]:
         """Do the operations in order, in one transaction; one result each."""
-        return await self._open().write(write.apply, operations) if operations else []
+        return await self._open().write(write.apply, operations, self.name) if operations else []
 
     async def missing(
         self, id: str, tenant: str = DEFAULT_TENANT
@@ -147,5 +148,8 @@ class SqliteStore:
 
     def _open(self) -> Threads:
         if self._threads is None:
-            raise OutageError("the store is not started", dependency=DEPENDENCY)
+            raise OutageError("the store is not started", dependency=f"store:{self.name}")
         return self._threads
+
+    def _new_searcher(self) -> Searcher:
+        return Searcher()

@@ -21,7 +21,6 @@ T = TypeVar("T")
 READERS = 4
 BUSY_SECONDS = 5.0  # a writer waits so long for other processes, then its flow is held
 BUSY_STEP_SECONDS = 0.005
-DEPENDENCY = "store:sqlite"
 MEND = "stop every worker that has it open, put it back, and start them again"
 
 # The database or its disk is at fault, for everybody.
@@ -45,8 +44,9 @@ OUTAGES = (
 class Threads:
     """Runs functions ``(connection, *args)`` on the writer's thread or on a reader's."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, store: str) -> None:
+        self._path, self._store = path, store
+        self.dependency = f"store:{store}"
         self._stopping = threading.Event()
         self._writer = _Pool(1, "sqlite-writer", self._connect)
         self._readers = _Pool(READERS, "sqlite-reader", self._connect)
@@ -107,10 +107,10 @@ class Threads:
                 now = _identity(path)
             except OSError as error:
                 raise OutageError(
-                    f"{path}: {error.strerror}: {MEND}", dependency=DEPENDENCY
+                    f"{path}: {error.strerror}: {MEND}", dependency=self.dependency
                 ) from None
             if now != identity:
-                raise OutageError(f"{path} was replaced: {MEND}", dependency=DEPENDENCY)
+                raise OutageError(f"{path} was replaced: {MEND}", dependency=self.dependency)
 
     def _save(self, connection: apsw.Connection) -> None:
         """Move what was confirmed from a log that was removed into the file. The connection still
@@ -143,16 +143,18 @@ class Threads:
     def _translated(self) -> Iterator[None]:
         """Raise SQLite's errors as ours."""
         if self._stopping.is_set():
-            raise OutageError("the store is closed", dependency=DEPENDENCY)
+            raise OutageError("the store is closed", dependency=self.dependency)
         try:
             yield
         except OUTAGES as error:
             kind = type(error).__name__.removesuffix("Error")
-            raise OutageError(f"{self._path}: {kind}: {error}", dependency=DEPENDENCY) from error
+            raise OutageError(
+                f"{self._path}: {kind}: {error}", dependency=self.dependency
+            ) from error
         except apsw.Error as error:
-            raise TransientError(f"{self._path}: {error}", dependency=DEPENDENCY) from error
+            raise TransientError(f"{self._path}: {error}", dependency=self.dependency) from error
         except (TypeError, ValueError, OverflowError) as error:
-            raise PermanentError(f"store sqlite: {type(error).__name__}: {error}") from error
+            raise PermanentError(f"store {self._store}: {type(error).__name__}: {error}") from error
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -31,42 +31,46 @@ OWN_FAULT = (
 )
 
 
-def apply(db: apsw.Connection, operations: Sequence[Operation]) -> list[Applied | Exception]:
+def apply(
+    db: apsw.Connection, operations: Sequence[Operation], store: str = "sqlite"
+) -> list[Applied | Exception]:
     """Do the operations in order, all in one transaction; one result each.
 
     All of them together, or where one is at fault, each by itself.
     """
-    ready = window.ready("sqlite", operations)
+    ready = window.ready(store, operations)
     with transaction(db):
-        results = _together(db, ready)
+        results = _together(db, ready, store)
         db.execute(
             "DELETE FROM removals WHERE id <= (SELECT max(id) FROM removals) - ?", (REMOVALS_MAX,)
         )
     return results
 
 
-def _together(db: apsw.Connection, ready: Sequence[Ready]) -> list[Applied | Exception]:
+def _together(db: apsw.Connection, ready: Sequence[Ready], store: str) -> list[Applied | Exception]:
     if len(ready) > 1:
         brought = window.spaces(ready)
         if not window.of_one_size(brought, bulk.spaces(db, brought)):
-            return _one_by_one(db, ready)
+            return _one_by_one(db, ready, store)
     db.execute("SAVEPOINT many")
     try:
-        found = Window("sqlite", ledger.entries(db, *window.concerned(ready)))
+        found = Window(store, ledger.entries(db, *window.concerned(ready)))
         results = [found.apply(operation) for operation in ready]
         bulk.write(db, found, alone=len(ready) == 1)
     except (*OWN_FAULT, OneByOne) as error:
         db.execute("ROLLBACK TO many")
         db.execute("RELEASE many")
         if len(ready) > 1:
-            return _one_by_one(db, ready)
-        return [window.permanent("sqlite", error)]
+            return _one_by_one(db, ready, store)
+        return [window.permanent(store, error)]
     db.execute("RELEASE many")  # not where the disk failed: SQLite may have rolled all of it back
     return results
 
 
-def _one_by_one(db: apsw.Connection, ready: Sequence[Ready]) -> list[Applied | Exception]:
-    return [result for operation in ready for result in _together(db, [operation])]
+def _one_by_one(
+    db: apsw.Connection, ready: Sequence[Ready], store: str
+) -> list[Applied | Exception]:
+    return [result for operation in ready for result in _together(db, [operation], store)]
 
 
 def expire(db: apsw.Connection, deleted_before: float) -> int:
