@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,15 @@ async def hits(db: Connections, scores: Mapping[int, float]) -> dict[int, Hit]:
     keys = [db.keys.numbered(number) for number in scores]
     found = _hits(await db.run(scripts.HITS, keys, [db.keys.of_documents]), Mode.KEYWORD, scores)
     return {number: found[number] for number in scores if number in found}
+
+
+async def weight(db: Connections, text: str) -> float:
+    """Return what `BM25STD` gives a chunk of usual length that holds each word once."""
+    asked = words.asked(text, once=True)
+    if not asked:
+        return 0.0
+    total, *holding = map(float, await db.run(scripts.HOLDING, [], [db.keys.words, *asked]))
+    return sum(math.log1p((total - n + 0.5) / (n + 0.5)) for n in holding)
 
 
 async def count(

@@ -56,6 +56,22 @@ end
 return counts
 """
 
+# ARGV: an index and words: how many chunks it has, and how many hold each word
+HOLDING = """
+local info = redis.call('FT.INFO', ARGV[1])
+local counts = {}
+for i = 1, #info, 2 do
+  local field = type(info[i]) == 'table' and info[i].ok or info[i]
+  if field == 'num_docs' then counts[1] = info[i + 1] end
+end
+for i = 2, #ARGV do
+  local asked = string.format('@words:(%s)', ARGV[i])
+  counts[i] = redis.call(
+    'FT.SEARCH', ARGV[1], asked, 'LIMIT', 0, 0, 'TIMEOUT', 0, 'DIALECT', 2)[1]
+end
+return counts
+"""
+
 # KEYS: chunks; ARGV: what keys of documents begin with
 HITS = (
     _READ
@@ -91,4 +107,4 @@ end
 return {id, documents}
 """
 
-EVERY = (APPLY, SEARCH, SCORES, HOW_MANY, HITS, DOCUMENTS)
+EVERY = (APPLY, SEARCH, SCORES, HOW_MANY, HOLDING, HITS, DOCUMENTS)

@@ -105,6 +105,11 @@ class RedisStore:
         async with self._connections.use():
             return await query.hits(self._connections, scores)
 
+    async def question_weight(self, text: str) -> float:
+        """Return the score of a chunk of usual length that holds each of the words once."""
+        async with self._connections.use():
+            return await query.weight(self._connections, text)
+
     async def count(
         self,
         collection: str | None = None,

@@ -16,9 +16,9 @@ def told(title: str, text: str) -> str:
     return " ".join(map(_token, (*of_title, *of_title, *words.stems(text))))
 
 
-def asked(text: str) -> list[str]:
-    """Return the tokens of a question's words, each once."""
-    return list(map(_token, words.asked(text)))
+def asked(text: str, *, once: bool = False) -> list[str]:
+    """Return the tokens of a question's words, each once; ``once`` as `words.asked` has it."""
+    return list(map(_token, words.asked(text, once=once)))
 
 
 def _token(word: str) -> str:
