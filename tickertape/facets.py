@@ -150,7 +150,7 @@ class Facets:
 
 
 def of_document(metadata: Mapping[str, Any], id: str = "") -> Facets:
-    """Return what a document's metadata says; its id where they say nothing of period and form."""
+    """Return what a document's metadata says; its title and id where they say nothing."""
     lower = {name.lower(): value for name, value in metadata.items() if isinstance(name, str)}
     who = {name for text in _texts(lower, COMPANY_FIELDS) for name in names(text)}
     who |= {bare for text in _texts(lower, ALIAS_FIELDS) if (bare := normal(text))}
@@ -158,7 +158,7 @@ def of_document(metadata: Mapping[str, Any], id: str = "") -> Facets:
         who |= {f"{TICKER}{symbol}" for symbol in tickers(text)}
     titles = [*_texts(lower, TITLE_FIELDS), id[:TEXT_MAX].replace("_", " ")]
     if not who:
-        who = next(filter(None, map(_titled, titles)), set())
+        who = {name for title in titles for name in _titled(title)}
     found = set(_periods_of(lower))
     of_form = [form for text in _texts(lower, FORM_FIELDS) for form in forms(text)]
     for text in titles:

@@ -175,7 +175,7 @@ class Search:
                 *((asked.periods, asked.forms) if request.reading != "off" else ()),
             )
             if request.mode == "hybrid":
-                hits = await self._hybrid(request, question, _meant(asked, known), vector)
+                hits = await self._hybrid(request, question, asked, known, vector)
             else:
                 hits = await self._one_side(request, vector)
         finally:
@@ -244,14 +244,17 @@ class Search:
         self,
         request: SearchRequest,
         question: Question,
-        meant: Mapping[str, Any],
+        asked: Asked,
+        known: Iterable[tuple[str, str]],
         vector: asyncio.Task[Vector | None],
     ) -> list[SearchHit]:
         """The hits of both sides, ranked by what they say; deeper candidates are asked for while
         one document's chunks fill the list."""
         depth = max(DEPTH_MIN, DEPTH_PER_HIT * request.k)
         while True:
-            found = await self._found(request, meant, vector, depth)
+            found = await self._found(request, _meant(asked, known), vector, depth)
+            if with_fields(self.store) is None:
+                question = replace(question, who=asked.who(await _whose(found)))
             hits, more = await _ranked(found, request, question)
             if not more or len(hits) >= request.k or found.exhausted or depth >= DEPTH_MAX:
                 return hits[: request.k]
@@ -461,6 +464,13 @@ def check_filters(filters: Mapping[str, Any]) -> None:
         if len(values) > FILTER_VALUES_MAX:
             raise InvalidRecord(f"filters.{name}", f"at most {FILTER_VALUES_MAX} values")
         condition(name, value)
+
+
+async def _whose(found: _Found) -> set[tuple[str, str]]:
+    """The companies of the best candidates: of a store that does not say which there are."""
+    read = await found.read(found.ordered()[:RANKED_MIN])
+    documents = (facets.of_document(hit.metadata, hit.key.id) for hit in read.values())
+    return {(WHO, name) for document in documents for name in document.who}
 
 
 async def _ranked(

@@ -61,6 +61,7 @@ def test_forms_are_read_however_they_are_written(text: str, said: list[str]) -> 
             set(),
         ),
         ({"title": "Apple Inc. Q2 2021 Earnings Call"}, "x", {"apple"}, {"2021-Q2"}, {"call"}),
+        ({"title": "Apple Q2 2021"}, "AAPL_q2_2021", {"apple", "$AAPL"}, {"2021-Q2"}, set()),
         ({}, "COSTCO_2023_8K_dated-2023-01-19", {"costco"}, {"2023"}, {"8-k"}),
         ({"period": "2021-06-30", "form": "10-Q"}, "x", set(), {"2021-Q2"}, {"10-q"}),
         ({"symbol": "BRK.B", "fiscal_year": "FY22"}, "x", {"$BRK", "$BRK.B"}, {"2022"}, set()),

@@ -371,3 +371,12 @@ async def test_a_heading_alone_stands_behind_the_passage_under_it(
     hits = (await Search(store, runner).search(SearchRequest("liquidity and capital"))).hits
     assert [(hit.key.id, hit.ordinal) for hit in hits[:2]] == [("a", 2), ("a", 1)]
     assert hits[0].score > hits[1].score
+
+
+async def test_a_store_that_does_not_know_its_fields_prefers_among_what_it_finds(
+    calls: SqliteStore, runner: Runner
+) -> None:
+    plain: Any = Whole(calls)
+    for query, first in (("Bolt net profit", "bolt-q2"), ("ON net profit in Q1 2021", "acme-q1")):
+        hits = (await Search(plain, runner).search(SearchRequest(query, k=10))).hits
+        assert hits[0].key.id == first
