@@ -16,7 +16,7 @@ from tickertape.search import (
     QUERY_CHARACTERS_MAX,
     check_filters,
 )
-from tickertape.stores.conditions import CONTAINS, ORDER
+from tickertape.stores.conditions import BOUND_PATTERN, CONTAINS, ORDER
 from tickertape.text import VISIBLE_PATTERN, blank
 
 
@@ -111,7 +111,7 @@ Flag = Annotated[
     BeforeValidator(_flag),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": ["1", "0"]}]}),
 ]
-_BOUND = {"type": ["string", "number"]}
+_BOUND = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": BOUND_PATTERN}]}
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 Filters = Annotated[
     dict[str, Any],
@@ -128,7 +128,7 @@ Filters = Annotated[
                         "type": "object",
                         "description": "Comparisons that one value of the field passes.",
                         "properties": dict.fromkeys(ORDER, _BOUND)
-                        | {CONTAINS: {"type": "string", "minLength": 1}},
+                        | {CONTAINS: {"type": "string", "pattern": VISIBLE_PATTERN}},
                         "additionalProperties": False,
                         "minProperties": 1,
                         "examples": [{"gte": "2024-01-01", "lt": "2025"}],

@@ -15,7 +15,7 @@ from tests.memory_store import Memory
 from tickertape import filter_text
 from tickertape.errors import InvalidRecord, OutageError, PermanentError, Timeout, TransientError
 from tickertape.stores import texts, words
-from tickertape.stores.conditions import matches
+from tickertape.stores.conditions import BOUND_PATTERN, condition, matches
 from tickertape.stores.faults import Faults
 from tickertape.stores.pgvector import words as lexemes
 from tickertape.stores.prepare import words as indexed
@@ -141,3 +141,14 @@ def test_a_filter_is_read_as_it_is_written(lines: list[str], filters: dict[str, 
 def test_a_line_that_is_no_filter_is_refused(lines: list[str]) -> None:
     with pytest.raises(InvalidRecord, match="filter"):
         filter_text.filters(lines)
+
+
+@given(st.from_regex(re.compile(BOUND_PATTERN, re.ASCII), fullmatch=True))
+def test_every_bound_that_the_schema_allows_is_one(bound: str) -> None:
+    assert not condition("x", {"gte": bound}).holds("no number and no date")
+
+
+def test_a_day_that_a_month_does_not_have_is_its_last() -> None:
+    assert condition("x", {"lte": "2024-02-31"}).holds("2024-02-29T23:00:00")
+    assert not condition("x", {"lte": "2024-02-31"}).holds("2024-03-01")
+    assert condition("x", {"gt": "2023-06-31T10:00"}).holds("2023-06-30 12:00")

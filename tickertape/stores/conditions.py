@@ -30,6 +30,12 @@ _DATE = re.compile(
     r"(\d{4})(?:-?(\d\d)(?:-?(\d\d)(?:[Tt ](\d\d:?\d\d(?::?\d\d(?:[.,]\d{1,9})?)?)"
     r"\s?([Zz]|[+-]\d\d:?(?:\d\d)?)?)?)?)?"
 )
+# The same for other engines: what a JSON Schema says of a bound that is a text
+BOUND_PATTERN = (
+    "^(?:-?[0-9]{1,15}(?:[.][0-9]{1,9})?|(?:19|20)[0-9]{2}(?:-(?:0[1-9]|1[0-2])"
+    "(?:-(?:0[1-9]|[12][0-9]|3[01])(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?"
+    "(?:Z|[+-](?:0[0-9]|1[0-2]):[0-5][0-9])?)?)?)?)$"
+)
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_FROM, _MILLISECONDS_FROM = 1e8, 1e11  # numbers that may be times, from 1973 on
@@ -167,13 +173,17 @@ def _span(text: str) -> Span | None:
     """The time that a date says: a year, a month, a day, a moment (UTC where no zone is said)."""
     if len(text) > 48 or (found := _DATE.fullmatch(text)) is None:
         return None
-    year, month, day, clock, _ = found.groups()
+    year, month, day, clock, zone = found.groups()
     try:
+        start = datetime(int(year), int(month or 1), 1, tzinfo=UTC)
+        if day:  # the 31st of June is its last day
+            last = (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+            if not 1 <= int(day) <= 31:
+                return None
+            start = start.replace(day=min(int(day), last.day))
         if clock:
-            moment = datetime.fromisoformat(text.upper().replace(",", "."))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return (_seconds(moment),) * 2
-        start = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
+            at = f"{start:%Y-%m-%d}T{clock.replace(',', '.')}{(zone or 'Z').upper()}"
+            return (_seconds(datetime.fromisoformat(at)),) * 2
         if day:
             end = start + timedelta(days=1)
         elif month:
