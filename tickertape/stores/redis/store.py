@@ -32,7 +32,11 @@ class RedisStore:
     """
 
     name = NAME
-    capabilities = frozenset(Capability) - {Capability.FILES, Capability.VECTOR_INDEX}
+    capabilities = frozenset(Capability) - {
+        Capability.FILES,
+        Capability.VECTOR_INDEX,
+        Capability.WEIGHTS,
+    }
 
     def __init__(self, settings: Settings) -> None:
         url = settings.redis_url.get_secret_value() if settings.redis_url else ""
