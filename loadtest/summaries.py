@@ -5,10 +5,9 @@
 The data is JSON lines (gzipped or not) of ``{"sentences": [str], "reference": [str]}``, such as
 ECTSum's. ROUGE is rouge-score's F1 with its stemmer, x100, sentences on lines for RLsum. Calls
 before ``--first`` are for tuning; what is reported is from there on. Beside ours, in the same
-run: ours with twelve sentences of each call embedded instead of six, the first three sentences,
-and sumy's TextRank and LexRank on the data's own sentences. Ours gets the call as one text and
-finds the sentences itself. Means have bootstrap intervals of 95 % beside them. Needs rouge-score
-and sumy; exit code 1 when a gate is missed.
+run: the first three sentences, and sumy's TextRank and LexRank on the data's own sentences. Ours
+gets the call as one text and finds the sentences itself. Means have bootstrap intervals of 95 %
+beside them. Needs rouge-score and sumy; exit code 1 when a gate is missed.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ METRICS = {"r1": "rouge1", "r2": "rouge2", "rlsum": "rougeLsum"}
 GATES = {"r1": 28.0, "r2": 11.5, "rlsum": 25.5}
 TEXTRANK_TIMES = 2.0
 GATED = "extractive-3"
-MORE, MORE_CANDIDATES = "extractive-3 of 12", 12
 
 
 class Words:
@@ -106,7 +104,6 @@ async def measure(rows: Iterable[dict[str, Any]], precision: str | None) -> dict
     runner = Runner(embed.load(settings), settings.batch_tokens)
     await runner.start()
     ours = {f"extractive-{count}": ExtractiveSummarizer(runner, count) for count in (2, 3)}
-    ours[MORE] = ExtractiveSummarizer(runner, 3, MORE_CANDIDATES)
     scores = {name: Scores() for name in ("lead-3", *RANKERS, *ours)}
     false_numbers = 0
     seconds = 0.0

@@ -149,7 +149,7 @@ async def test_a_huge_text_costs_a_bounded_number_of_embeddings(text: str) -> No
     finally:
         await runner.stop()
     assert 0 < len(summary) <= 3 * SENTENCE_CHARACTERS_MAX + 2
-    assert model.embedded <= PLAIN_CANDIDATES + 10  # and the prototypes
+    assert model.embedded <= PLAIN_CANDIDATES
     assert model.longest <= model.max_tokens - model.special_tokens
 
 

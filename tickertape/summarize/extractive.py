@@ -16,7 +16,8 @@ from tickertape.errors import InvalidRecord
 from tickertape.settings import Settings
 from tickertape.summarize.base import Summary, SummaryRequest
 from tickertape.summarize.forms import stopped, without_bullet
-from tickertape.summarize.selection import FINANCIAL_CANDIDATES, Draft, choose, draft
+from tickertape.summarize.likeness import word_vectors
+from tickertape.summarize.selection import Draft, choose, draft
 from tickertape.summarize.together import SentenceEncoder, Together
 from tickertape.text import blank, comparable, readable
 
@@ -32,6 +33,10 @@ PROTOTYPES = (
     "We expect revenue of $9.5 billion to $9.8 billion for fiscal 2022.",
     "Adjusted funds from operations were $0.62 per share.",
     "Operating margin improved 120 basis points to 15.4 percent.",
+    "Operating profit for the half year was $85 million, against $78 million a year ago.",
+    "The net loss was $12 million, or $0.30 per share, compared with a loss of $15 million.",
+    "Sales rose 6 percent and profit before tax fell 4 percent.",
+    "Gross margin was 45.2 percent of sales, and EBITDA was $210 million.",
 )
 
 
@@ -44,19 +49,11 @@ class ExtractiveSummarizer:
 
     dependency: str | None = None
 
-    def __init__(
-        self,
-        encoder: SentenceEncoder,
-        sentences: int = 3,
-        candidates: int = FINANCIAL_CANDIDATES,
-    ) -> None:
-        """``candidates``: how many sentences of a report are embedded."""
+    def __init__(self, encoder: SentenceEncoder, sentences: int = 3) -> None:
         self.name = f"extractive/{encoder.embedder.identity}"
         self._encoder = encoder
         self._together = Together(encoder, "summaries")
         self._sentences = sentences
-        self._candidates = candidates
-        self._prototypes: Vectors | None = None
 
     @classmethod
     def create(
@@ -67,9 +64,7 @@ class ExtractiveSummarizer:
         return cls(encoder, settings.summary_sentences)
 
     async def start(self) -> None:
-        """Embed the prototype sentences; the encoder must be running."""
-        if self._prototypes is None:
-            self._prototypes = await self._embed(PROTOTYPES)
+        """Nothing to open: the encoder belongs to others."""
 
     async def stop(self) -> None:
         """Nothing to close: the encoder belongs to others."""
@@ -78,7 +73,7 @@ class ExtractiveSummarizer:
         """Always usable: nothing outside is needed."""
 
     async def summarize(self, request: SummaryRequest) -> Summary:
-        """Summarise one document. At most 200 sentences of it are embedded."""
+        """Summarise one document. Of a text that is no report up to 200 sentences are embedded."""
         return Summary(_joined(await self.select(request)), self.name, verbatim=True)
 
     async def select(self, request: SummaryRequest) -> list[str]:
@@ -86,20 +81,25 @@ class ExtractiveSummarizer:
         if blank(request.text):
             raise InvalidRecord("text", "a text to summarise", request.text)
         # 1 MB takes about a second of rules: not on the event loop.
-        text, plan = await asyncio.to_thread(self._draft, request)
+        text, plan, said, words = await asyncio.to_thread(self._draft, request)
         spans: Sequence[Span] = plan.spans
-        if len(spans) > self._sentences:
-            await self.start()
-            assert self._prototypes is not None
-            said = [comparable(text[slice(*spans[i])]).text for i in plan.candidates]
-            spans = choose(plan, await self._embed(said), self._prototypes, self._sentences)
+        if words is not None:
+            spans = choose(plan, words[: len(said)], self._sentences, like=words[len(said) :])
+        elif len(spans) > self._sentences:
+            spans = choose(plan, await self._embed(said), self._sentences)
         elif not plan.repeated:
             return [text.strip()]
         return [without_bullet(text[start:end]) for start, end in spans]
 
-    def _draft(self, request: SummaryRequest) -> tuple[str, Draft]:
+    def _draft(self, request: SummaryRequest) -> tuple[str, Draft, list[str], Vectors | None]:
+        """The text, what is to be chosen from it and how that reads; of a report, where there is
+        something to choose, the words of these sentences and the prototypes."""
         text = readable(request.text).text
-        return text, draft(text, request.metadata, self._sentences, self._candidates)
+        plan = draft(text, request.metadata, self._sentences)
+        said = [comparable(text[slice(*plan.spans[i])]).text for i in plan.candidates]
+        if not plan.financial or len(plan.spans) <= self._sentences:
+            return text, plan, said, None
+        return text, plan, said, word_vectors([*said, *PROTOTYPES])
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         model = self._encoder.embedder

@@ -17,13 +17,13 @@ from tickertape.text import comparable
 
 # What is longer (a table in one run, text without ends) is cut at a space: a summary is bounded.
 SENTENCE_CHARACTERS_MAX = 1000
-# How many sentences of one document are embedded, however long it is. Of a report so many, or twice
-# the sentences of the summary: 12 or 40 are no better, and 4 are worse (docs/figures.md).
-FINANCIAL_CANDIDATES = 6
+# Of how many sentences a summary is chosen, however long the document is. Of a report so many, or
+# twice the sentences of the summary; of another text they are embedded.
+FINANCIAL_CANDIDATES = 12
 PLAIN_CANDIDATES = 200
 PLAIN_LEAD = 50  # of those, from the start; the others evenly from the rest
 
-PROTOTYPE_POINTS = 8.0  # per unit of cosine: against points of -5 to 10
+PROTOTYPE_POINTS = 6.0  # per unit of cosine: against points of -5 to 10
 FINANCIAL_REDUNDANCY = 1.0  # points, per unit of cosine to what is picked
 REPEATED_FIGURES = 4.0  # points, if all its figures stand in what is picked: a table after the text
 PLAIN_REDUNDANCY = 0.5  # per unit of cosine to what is picked, against centrality of 0 to 1
@@ -37,10 +37,10 @@ _FIGURE = re.compile(r"\d[\d,]{0,20}(?:\.\d{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document before embedding.
+    """A document before the choice.
 
     ``spans``: its distinct sentences in order. ``repeated``: there were others, left out.
-    ``candidates``: indices worth embedding, in order; ``points``: what the rules give each;
+    ``candidates``: indices of those to choose from, in order; ``points``: what the rules give each;
     ``figures``: the numbers in each.
     """
 
@@ -52,11 +52,9 @@ class Draft:
     figures: Sequence[frozenset[str]]
 
 
-def draft(
-    text: str, metadata: Mapping[str, object], count: int, candidates: int = FINANCIAL_CANDIDATES
-) -> Draft:
-    """Cut a readable document into sentences and choose which are worth embedding for a summary of
-    ``count`` sentences: of a report the best ``candidates``."""
+def draft(text: str, metadata: Mapping[str, object], count: int) -> Draft:
+    """Cut a readable document into sentences; find those of which a summary of ``count`` sentences
+    is to be chosen: of a report the best by points."""
     spans, repeated = _distinct(text, pieces(text, SENTENCE_CHARACTERS_MAX))
     found = forms.places(text, spans)
     said = [" ".join(comparable(text[start:end]).text.split()) for start, end in spans]
@@ -66,7 +64,7 @@ def draft(
     if financial:
         # Equal points: the earlier one, as sorting is stable.
         best = sorted(prose, key=lambda i: -judged[i].points)
-        chosen = sorted(best[: max(candidates, 2 * count)])
+        chosen = sorted(best[: max(FINANCIAL_CANDIDATES, 2 * count)])
         points = [judged[i].points for i in chosen]
     else:
         plain = {i: _plain(said[i], position) for position, i in enumerate(prose)}
@@ -76,16 +74,16 @@ def draft(
     return Draft(spans, repeated, financial, chosen, points, figures)
 
 
-def choose(plan: Draft, vectors: Vectors, prototypes: Vectors, count: int) -> list[Span]:
+def choose(plan: Draft, vectors: Vectors, count: int, like: Vectors | None = None) -> list[Span]:
     """Return at most ``count`` spans in document order.
 
-    ``vectors``: float32 [candidates, dimension]; ``prototypes``: [prototypes, dimension]; unit
-    rows. A report's sentence counts by its points and its likeness to a prototype, another
+    ``vectors``: float32 [candidates, dimension]; ``like``, of a report: [prototypes, dimension];
+    unit rows. A report's sentence counts by its points and its likeness to a prototype, another
     text's by its likeness to the whole; each less its likeness to what is picked already.
     """
     scores = np.asarray(plan.points, np.float32)
-    if plan.financial:
-        scores = scores + PROTOTYPE_POINTS * (vectors @ prototypes.T).max(axis=1)
+    if like is not None:
+        scores = scores + PROTOTYPE_POINTS * (vectors @ like.T).max(axis=1)
         redundancy, repeats = FINANCIAL_REDUNDANCY, REPEATED_FIGURES
     else:
         centre = vectors.mean(axis=0)

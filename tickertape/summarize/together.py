@@ -1,8 +1,8 @@
 """Sentences of several documents in one call of the model.
 
-A document has six sentences or so, of all lengths: alone they make small batches. What is asked for
-while the model is at work goes into the next call, of all who wait: a quarter less CPU a sentence,
-and no wait where nobody else asks.
+A note has a few sentences of all lengths: alone they make small batches. What is asked for while
+the model is at work goes into the next call, of all who wait: a quarter less CPU a sentence, and no
+wait where nobody else asks.
 """
 
 from __future__ import annotations
