@@ -25,6 +25,7 @@ PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+WAITS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
 RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9, 1, 2, 4)
 
@@ -69,6 +70,12 @@ texts_gone = _counter(
     "texts_gone_total", "Texts that are shown, were not kept, and are in Kafka no more."
 )
 replayed = _counter("replayed_total", "Dead letters sent again.", "topic")
+end_to_end_seconds = _histogram(
+    "end_to_end_seconds",
+    "From a record's first timestamp until all that follows is confirmed; of what is done.",
+    WAITS,
+    "flow",
+)
 flow_window_records = _histogram(
     "flow_window_records", "Records that a flow worked on together.", RECORDS, "flow"
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from tickertape import headers as h
 from tickertape import metrics
 from tickertape.delivery import copies, policy, progress
 from tickertape.delivery.offsets import PartitionOffsets
@@ -114,6 +115,16 @@ class Settlement:
         outcomes = Counter((one.decided.entry.record.topic, one.state.value) for one in followed)
         for labels, count in outcomes.items():
             metrics.messages_consumed.labels(*labels).inc(count)
+        self._observe(followed)
+
+    def _observe(self, followed: Sequence[_Following]) -> None:
+        """A letter that was replayed waited for a person: that tells nothing of the flow."""
+        seconds, now = metrics.end_to_end_seconds.labels(self._spec.name), time.time()
+        for one in followed:
+            record = one.decided.entry.record
+            if one.state is State.DONE and not (record.trusted and record.header(h.REPLAYS)):
+                # By two clocks, the broker's and ours, which may be apart.
+                seconds.observe(max(0.0, now - record.stamp.ms / 1000))
 
     async def follow_up(self, decided: Sequence[Decided]) -> None:
         """Publish what has to stand behind what `settle` confirmed (`Spec.overtaken`).
