@@ -26,11 +26,11 @@ ROOT = Path(__file__).parent
 
 try:
     settings = settings_module.load(ROOT)
+    app = TickertapeApp(settings)
 except StartError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
 
-app = TickertapeApp(settings)
 worker = Worker(app)
 app.lifecycle = worker
 

@@ -30,6 +30,7 @@ from tickertape.embed.runner import Runner
 from tickertape.errors import BrokerError, SettingsError, StoreError
 from tickertape.followers import Fill
 from tickertape.history import History
+from tickertape.kafka.brokers import brokers_of
 from tickertape.kafka.recall import Recall
 from tickertape.kafka.watch import BrokerWatch
 from tickertape.llm import open_llm
@@ -130,11 +131,11 @@ class Worker:
         """Create topics, open stores, load the model. Raises `StartError` with one line."""
         settings = self.settings
         stores = open_stores(settings)
-        report = await kafka_admin.ensure(settings.bootstrap, kafka_admin.wanted(settings))
+        report = await kafka_admin.ensure(brokers_of(settings), kafka_admin.wanted(settings))
         report.raise_for_errors()
-        for base, level in await kafka_admin.left_over(settings.bootstrap, settings):
+        for base, level in await kafka_admin.left_over(brokers_of(settings), settings):
             self._read_too(base, level)
-        await kafka_admin.wait_for_groups(settings.bootstrap, settings.app_id)
+        await kafka_admin.wait_for_groups(brokers_of(settings), settings.app_id)
         self._fills = await self._fills_to_begin()
         first, *further = stores
         await self._start(first)
@@ -148,7 +149,7 @@ class Worker:
         summarizer = open_summarizer(settings, runner, model)
         await self._start(summarizer)
         search = Search(first, runner)
-        recall = Recall(settings.bootstrap)
+        recall = Recall(brokers_of(settings))
         await self._start(recall)
         self.standing.opened = Services(
             settings=settings,
@@ -242,9 +243,9 @@ class Worker:
     async def _fills_to_begin(self) -> list[Outgoing]:
         """Stores that are new are filled from the first, before anything is told to them. One that
         follows no more misses what comes from now on: should it again, it is filled anew."""
-        bootstrap = self.settings.bootstrap
-        new = await kafka_admin.empty(bootstrap, followers.topics(self.settings))
-        left = await kafka_admin.followers_left(bootstrap, self.settings)
+        at = brokers_of(self.settings)
+        new = await kafka_admin.empty(at, followers.topics(self.settings))
+        left = await kafka_admin.followers_left(at, self.settings)
         await self._check_first(left)
         return [
             *(followers.fill(topic, Fill()) for topic in new),
@@ -259,7 +260,7 @@ class Worker:
             topic = flows.follower(name).topic(settings)
             if topic not in left:
                 continue
-            waiting = kafka_admin.waiting(settings.bootstrap, settings.app_id, topic)
+            waiting = kafka_admin.waiting(brokers_of(settings), settings.app_id, topic)
             async with aclosing(waiting):
                 async for message in waiting:
                     told = followers.read(Record.of(message, trusted=True))

@@ -13,6 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from tickertape.background import spawn
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
@@ -66,7 +67,7 @@ class CompactedReader:
     async def _read(self) -> None:
         consumer = Consumer(
             self._topic,
-            bootstrap_servers=self._settings.bootstrap,
+            **client(brokers_of(self._settings)),
             client_id=f"{self._settings.app_id}-{self._name}",
             group_id=None,
             fetch_max_wait_ms=FETCH_WAIT_MS,

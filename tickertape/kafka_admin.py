@@ -16,6 +16,7 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from tickertape import flows, topics
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers, client, refusal, unreachable
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 from tickertape.stores import STORES
@@ -86,7 +87,7 @@ def wanted(settings: Settings) -> list[Topic]:
     )
 
 
-async def ensure(bootstrap: str, wanted: Sequence[Topic]) -> Report:
+async def ensure(at: Brokers | str, wanted: Sequence[Topic]) -> Report:
     """Create the topics that are missing, and wait until they can be written to.
 
     A topic that belongs to another one (``like``) is made after it, with the partition count
@@ -96,7 +97,7 @@ async def ensure(bootstrap: str, wanted: Sequence[Topic]) -> Report:
         BrokerError: the brokers cannot be reached, or stop answering.
     """
     report = Report()
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         replicas = min(REPLICAS_MAX, len((await admin.describe_cluster())["brokers"]))
         first = [topic for topic in wanted if topic.like is None]
         for group in (first, [topic for topic in wanted if topic.like is not None]):
@@ -127,13 +128,13 @@ async def _create(
     report.partitions.update({t.name: found[t.name] for t in wanted if t.name in found})
 
 
-async def check(bootstrap: str, wanted: Sequence[Topic]) -> list[Difference]:
+async def check(at: Brokers | str, wanted: Sequence[Topic]) -> list[Difference]:
     """Return what differs between the topics as they are and as we would create them.
 
     Raises:
         BrokerError: the brokers cannot be reached, or stop answering.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         found = await _partitions(admin)
         there = [topic for topic in wanted if topic.name in found]
         configs = await _configs(admin, there)
@@ -156,14 +157,14 @@ async def check(bootstrap: str, wanted: Sequence[Topic]) -> list[Difference]:
     return different
 
 
-async def left_over(bootstrap: str, settings: Settings) -> list[tuple[str, int]]:
+async def left_over(at: Brokers | str, settings: Settings) -> list[tuple[str, int]]:
     """Return (topic, level) of retry topics of levels that the settings had once, and no more.
     What waits there is still read.
 
     Raises:
         BrokerError: the brokers cannot be reached, or stop answering.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         found = await _partitions(admin)
     levels = len(settings.retry_delays_seconds)
     bases = [flow.topic(settings) for flow in flows.of(settings) if flow.retries]
@@ -175,7 +176,7 @@ async def left_over(bootstrap: str, settings: Settings) -> list[tuple[str, int]]
     ]
 
 
-async def empty(bootstrap: str, names: Sequence[str]) -> list[str]:
+async def empty(at: Brokers | str, names: Sequence[str]) -> list[str]:
     """Return those of these topics that never had a record.
 
     Raises:
@@ -183,7 +184,7 @@ async def empty(bootstrap: str, names: Sequence[str]) -> list[str]:
     """
     if not names:
         return []
-    consumer = Consumer(*names, bootstrap_servers=bootstrap)
+    consumer = Consumer(*names, **client(at))
     try:
         await consumer.start()
         ends = await consumer.end_offsets(consumer.assignment())
@@ -195,13 +196,13 @@ async def empty(bootstrap: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in used]
 
 
-async def committed_by(bootstrap: str, group: str) -> dict[TopicPartition, int]:
+async def committed_by(at: Brokers | str, group: str) -> dict[TopicPartition, int]:
     """Return the offsets that a group has committed, of the partitions where it has.
 
     Raises:
         BrokerError: the brokers cannot be reached, or stop answering.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         try:
             found = await admin.list_consumer_group_offsets(group)
         except GroupCoordinatorNotAvailableError:
@@ -209,14 +210,14 @@ async def committed_by(bootstrap: str, group: str) -> dict[TopicPartition, int]:
     return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
 
 
-async def waiting(bootstrap: str, group: str, topic: str) -> AsyncGenerator[Any, None]:
+async def waiting(at: Brokers | str, group: str, topic: str) -> AsyncGenerator[Any, None]:
     """Yield the records that a group has still to read of a topic.
 
     Raises:
         BrokerError: no broker answers.
     """
-    committed = await committed_by(bootstrap, group)
-    consumer = Consumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    committed = await committed_by(at, group)
+    consumer = Consumer(topic, **client(at), auto_offset_reset="earliest")
     try:
         await consumer.start()
         tps = consumer.assignment()
@@ -233,22 +234,22 @@ async def waiting(bootstrap: str, group: str, topic: str) -> AsyncGenerator[Any,
         await consumer.stop()
 
 
-async def followers_left(bootstrap: str, settings: Settings) -> list[str]:
+async def followers_left(at: Brokers | str, settings: Settings) -> list[str]:
     """Return the topics of stores that followed the first once, and do not now.
 
     Raises:
         BrokerError: the brokers cannot be reached, or stop answering.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         found = await _partitions(admin)
     known = [flows.follower(store).topic(settings) for store in STORES]
     named = {flow.topic(settings) for flow in flows.of(settings)}
     return [topic for topic in known if topic in found and topic not in named]
 
 
-async def wait_for_groups(bootstrap: str, group: str) -> None:
+async def wait_for_groups(at: Brokers | str, group: str) -> None:
     """Wait until consumer groups can be joined: a new broker makes their topic at first use."""
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         async with asyncio.timeout(REQUEST_SECONDS_MAX):
             while True:
                 try:
@@ -258,13 +259,13 @@ async def wait_for_groups(bootstrap: str, group: str) -> None:
                     await asyncio.sleep(POLL_SECONDS)
 
 
-async def workers(bootstrap: str, group: str) -> int:
+async def workers(at: Brokers | str, group: str) -> int:
     """Return how many workers are in the group now.
 
     Raises:
         BrokerError: no broker answers.
     """
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         try:
             (answer,) = await admin.describe_consumer_groups([group])
             (_, _, _, _, _, members, *_) = answer.groups[0]
@@ -275,14 +276,14 @@ async def workers(bootstrap: str, group: str) -> int:
     return len(members)
 
 
-async def forget_groups(bootstrap: str, groups: Iterable[str]) -> list[str]:
+async def forget_groups(at: Brokers | str, groups: Iterable[str]) -> list[str]:
     """Delete what consumer groups have committed; return those that there were.
 
     Raises:
         BrokerError: no broker answers, or a group has members.
     """
     forgotten = []
-    async with _admin(bootstrap) as admin:
+    async with _admin(at) as admin:
         for group in groups:
             try:
                 node = await admin.find_coordinator(group)
@@ -301,13 +302,13 @@ async def forget_groups(bootstrap: str, groups: Iterable[str]) -> list[str]:
     return forgotten
 
 
-async def reach(bootstrap: str) -> None:
+async def reach(at: Brokers | str) -> None:
     """Ask whether a broker answers.
 
     Raises:
         BrokerError: none does.
     """
-    async with _admin(bootstrap):
+    async with _admin(at):
         pass
 
 
@@ -322,24 +323,21 @@ def _smaller(key: str, actual: str, value: str) -> bool:
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(at: Brokers | str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; Kafka's errors become one line."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_SECONDS_MAX * 1000)
-    )
+    admin = AIOKafkaAdminClient(**client(at), request_timeout_ms=int(REQUEST_SECONDS_MAX * 1000))
     try:
-        try:
-            await asyncio.wait_for(admin.start(), CONNECT_SECONDS_MAX)
-        except (KafkaError, OSError, TimeoutError):
-            raise BrokerError(
-                f"no Kafka broker answers at {bootstrap}: start it, or correct KAFKA_BROKERS"
-            ) from None
+        with refusal() as said:
+            try:
+                await asyncio.wait_for(admin.start(), CONNECT_SECONDS_MAX)
+            except (KafkaError, OSError, TimeoutError):
+                raise BrokerError(unreachable(at, said)) from None
         try:
             yield admin
         except (KafkaError, OSError, TimeoutError, AttributeError) as error:
             # AttributeError: the client's own, where the cluster has no controller.
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BrokerError(f"the broker at {bootstrap} failed: {reason[:200]}") from error
+            raise BrokerError(f"the broker at {at} failed: {reason[:200]}") from error
     finally:
         await admin.close()
 

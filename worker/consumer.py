@@ -10,10 +10,11 @@ from typing import Any, Protocol, cast
 
 import structlog
 from aiokafka.errors import KafkaError
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, server_list
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.cluster import TopicState, assigned, unread
 from tickertape.kafka.consumer import Consumer as KafkaConsumer
 from tickertape.kafka.consumer import Point, Start
@@ -92,7 +93,7 @@ class FetchThread(AIOKafkaConsumerThread):
             await self._consumer.stop()
         await self.method_queue.stop()
 
-    def _create_worker_consumer(self, transport: Any) -> KafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> KafkaConsumer:  # noqa: ARG002
         """As Faust's, with a consumer that reads as ours do, and one assignor for all workers.
 
         Faust takes another one where an app has no table: workers of other roles would not be
@@ -104,7 +105,7 @@ class FetchThread(AIOKafkaConsumerThread):
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
-            bootstrap_servers=server_list(transport.url, transport.default_port),
+            **client(brokers_of(cast(Any, self.app).settings)),
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",

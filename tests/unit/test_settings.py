@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tickertape.cli import config
 from tickertape.errors import SettingsError
 from tickertape.settings import LEGACY_YAML, Settings, describe, env_name, load
+from tickertape.settings.describe import env_names
 from tickertape.settings.load import IGNORED_YAML
 
 SECRET = "sk-do-not-show-me"
@@ -35,6 +36,20 @@ VALUES: dict[str, tuple[str, Any]] = {
     "topic_batch_progress": ("j", "j"),
     "topic_chat_turns": ("ct", "ct"),
     "compression": ("zstd", "zstd"),
+    "security_protocol": ("", "PLAINTEXT"),  # what goes together has tests of its own
+    "sasl_mechanism": ("", None),
+    "sasl_username": ("me", "me"),
+    "sasl_password": (SECRET, SECRET),
+    "sasl_password_file": ("/run/password", Path("/run/password")),
+    "oauth_token_url": ("https://id.example/token", "https://id.example/token"),
+    "oauth_client_id": ("worker", "worker"),
+    "oauth_client_secret": (SECRET, SECRET),
+    "oauth_scope": ("kafka", "kafka"),
+    "ssl_ca_file": ("", None),
+    "ssl_cert_file": ("", None),
+    "ssl_key_file": ("", None),
+    "ssl_key_password": (SECRET, SECRET),
+    "ssl_check_hostname": ("0", False),
     "linger_ms": ("50", 50),
     "producer_batch_bytes": ("65536", 65536),
     "data_dir": ("/srv/t", Path("/srv/t")),
@@ -332,6 +347,15 @@ def test_every_setting_is_described_under_one_name():
             *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "LLM_PROVIDER", "DATABASE_URL"),
             "REDIS_URL",
         }
+        assert (
+            ours
+            or name
+            in {
+                *("KAFKA_BROKERS", "INPUT_TOPIC", "OUTPUT_TOPIC", "MODEL_NAME", "LLM_URL"),
+                *("LLM_API_KEY", "LLM_API_KEY_FILE", "LLM_TIMEOUT", "LLM_PROVIDER", "DATABASE_URL"),
+            }
+            or name.startswith(("KAFKA_SASL_", "KAFKA_SSL_", "KAFKA_OAUTH_", "KAFKA_SECURITY_"))
+        )
 
 
 def test_a_settings_object_is_frozen_and_leaves_the_environment_alone(tmp_path: Path):
@@ -434,7 +458,8 @@ def test_what_is_another_programs_in_such_files_is_named_as_ignored(tmp_path: Pa
     [
         ("flask: {prot: 5000}", "unknown key flask.prot; is flask.port meant"),
         ("kafka: {bootstrap_server: k}", "is kafka.bootstrap_servers meant"),
-        ("kafka: {security_protocol: SASL_SSL}", "unknown key kafka.security_protocol"),
+        ("kafka: {security_protocol: SASL_SSL}", "KAFKA_BROKERS: expected with KAFKA_SECURITY"),
+        ("kafka: {ssl_crlfile: a.pem}", "unknown key kafka.ssl_crlfile"),
         ("kafka: {sasl_password: x}", "unknown key kafka.sasl_password"),
         ("model: {pooling: cls}", "unknown key model.pooling"),
         ("celery: {broker: x}", "unknown key celery"),
@@ -444,3 +469,48 @@ def test_what_is_misspelt_or_cannot_be_had_stops_the_start(tmp_path: Path, text:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(SettingsError, match=said):
         load(tmp_path)
+
+
+def test_a_fields_name_is_no_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSL_CERT_FILE is OpenSSL's, OFFLINE may be anybody's."""
+    ours = {name for field in Settings.model_fields for name in env_names(field)}
+    for field in Settings.model_fields:
+        if field.upper() not in ours:
+            monkeypatch.setenv(field.upper(), "anybody's")
+    (tmp_path / ".env").write_text("OFFLINE=true\nsasl_mechanism=mine\n", "utf-8")
+    assert load(tmp_path) == Settings()
+    assert not load(tmp_path).offline
+
+
+SASL = {"KAFKA_BROKERS": "b:9093", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
+SCRAM = {
+    **SASL,
+    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "KAFKA_SASL_USERNAME": "me",
+    "KAFKA_SASL_PASSWORD": SECRET,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (SASL, "KAFKA_SASL_MECHANISM: expected with KAFKA_SECURITY_PROTOCOL=SASL_SSL"),
+        (SCRAM | {"KAFKA_BROKERS": ""}, "KAFKA_BROKERS: expected with KAFKA_SECURITY_PROTOCOL"),
+        (SCRAM | {"KAFKA_SASL_USERNAME": ""}, "KAFKA_SASL_USERNAME: expected with"),
+        (SCRAM | {"KAFKA_SASL_PASSWORD": ""}, "KAFKA_SASL_PASSWORD: expected with"),
+        (SCRAM | {"KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_SECURITY_PROTOCOL: expected SASL_SSL"),
+        (SCRAM | {"KAFKA_SASL_MECHANISM": "GSSAPI"}, "KAFKA_SASL_MECHANISM: "),
+        (SCRAM | {"KAFKA_SASL_MECHANISM": "OAUTHBEARER"}, "KAFKA_OAUTH_TOKEN_URL: expected with"),
+        ({"KAFKA_SSL_CAFILE": "/ca.pem"}, "KAFKA_SECURITY_PROTOCOL: expected SSL or SASL_SSL"),
+        (SCRAM | {"KAFKA_SSL_KEYFILE": "/key.pem"}, "KAFKA_SSL_CERTFILE: expected with"),
+        ({"KAFKA_OAUTH_TOKEN_URL": "https://me:pw@id/token"}, "KAFKA_OAUTH_TOKEN_URL: "),
+    ],
+)
+def test_half_of_what_lets_us_in_stops_the_start(
+    given: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{re.escape(said)}") as caught:
+        load(tmp_path)
+    assert SECRET not in str(caught.value)

@@ -18,6 +18,7 @@ from tickertape.broker import config, jars, probe, process, storage
 from tickertape.broker.lock import locked
 from tickertape.broker.users import Users
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers, brokers_of
 from tickertape.settings import Settings
 
 START_SECONDS_MAX = 90.0
@@ -257,24 +258,24 @@ class EmbeddedBroker:
 
 
 @contextmanager
-def using(settings: Settings, say: Say = silent) -> Iterator[str]:
+def using(settings: Settings, say: Say = silent) -> Iterator[Brokers]:
     """Yield where Kafka is, for a command: the brokers named, else the embedded one.
 
     The embedded one is started where it does not run, and stops again with its last user.
     """
     if not settings.embedded_broker:
-        yield settings.bootstrap
+        yield brokers_of(settings)
         return
     broker = EmbeddedBroker(settings.data_dir, settings.broker_port)
     broker.join(say)
     try:
-        yield broker.bootstrap
+        yield Brokers(broker.bootstrap)
     finally:
         broker.leave()
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[str]:
+def reading(settings: Settings) -> Iterator[Brokers]:
     """Yield where Kafka is, for a command that changes nothing: it starts no broker.
 
     Raises:
@@ -293,7 +294,7 @@ def reading(settings: Settings) -> Iterator[str]:
                 f"no broker runs at {broker.bootstrap}, so nothing can be read: a worker starts "
                 "it, or: faust -A app broker start; KAFKA_BROKERS names another"
             )
-    yield settings.bootstrap
+    yield brokers_of(settings)
 
 
 def _who(port: int) -> probe.Listener | None:

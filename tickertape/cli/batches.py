@@ -18,6 +18,7 @@ from tickertape.broker import reading
 from tickertape.cli.failure import one_line
 from tickertape.cli.standing import ask_worker, worker_address
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 
 READ_SECONDS_MAX = 30.0
@@ -123,7 +124,7 @@ async def follow(
 
 def _ask(settings: Settings, ask: Callable[[BatchReader], Awaitable[T]]) -> T:
     async def run(reader: BatchReader) -> T:
-        await kafka_admin.reach(settings.bootstrap)
+        await kafka_admin.reach(brokers_of(settings))
         await reader.start()
         try:
             deadline = asyncio.get_running_loop().time() + READ_SECONDS_MAX
@@ -169,7 +170,7 @@ async def _say(settings: Settings, reader: BatchReader, batch_id: str) -> None:
 async def _why(settings: Settings, batch: dict[str, Any] | None) -> str:
     stands = "queued" if batch is None else _stands(batch)
     try:
-        workers = await kafka_admin.workers(settings.bootstrap, settings.app_id)
+        workers = await kafka_admin.workers(brokers_of(settings), settings.app_id)
     except BrokerError as error:
         return str(error)
     if not workers:

@@ -27,6 +27,7 @@ from tickertape.dlq.box import DeadLetters, Selection
 from tickertape.dlq.letter import Place
 from tickertape.dlq.replay import Plan, ReplayResult, Totals
 from tickertape.errors import BrokerError, InvalidRecord
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 
 RESULTS_MAX = 10_000  # kept for --json
@@ -217,7 +218,7 @@ async def _sender(settings: Settings, *, idle: bool) -> AsyncIterator[DeadLetter
         if not idle:
             written = {topics.replays(settings.app_id), settings.topic_batch_progress}
             wanted = [one for one in kafka_admin.wanted(settings) if one.name in written]
-            (await kafka_admin.ensure(settings.bootstrap, wanted)).raise_for_errors()
+            (await kafka_admin.ensure(brokers_of(settings), wanted)).raise_for_errors()
             try:
                 await publisher.start()
             except KafkaError as error:

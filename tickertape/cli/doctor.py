@@ -23,6 +23,7 @@ from tickertape.editions import Edition
 from tickertape.embed import choice, load
 from tickertape.embed.runner import Runner
 from tickertape.errors import StoreError, TickertapeError
+from tickertape.kafka.brokers import brokers_of
 from tickertape.llm import open_llm
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
@@ -93,7 +94,8 @@ async def examine(
 
 async def _broker(settings: Settings) -> Check:
     if not settings.embedded_broker:
-        return Check("kafka", True, f"named: {settings.bootstrap}")
+        how = f"{settings.security_protocol} {settings.sasl_mechanism or ''}".strip()
+        return Check("kafka", True, f"named: {settings.bootstrap}, by {how}")
     broker = EmbeddedBroker(settings.data_dir, settings.broker_port)
     try:
         status = await asyncio.to_thread(broker.status)
@@ -107,7 +109,7 @@ async def _broker(settings: Settings) -> Check:
 
 async def _topics(settings: Settings) -> Check:
     try:
-        found = await kafka_admin.check(settings.bootstrap, kafka_admin.wanted(settings))
+        found = await kafka_admin.check(brokers_of(settings), kafka_admin.wanted(settings))
     except TickertapeError as error:
         return Check("topics", False, str(error), "check KAFKA_BROKERS")
     wrong = [difference for difference in found if difference.breaks]

@@ -6,6 +6,7 @@ import click
 
 from tickertape import kafka_admin, topics
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers
 from tickertape.settings import Settings
 from tickertape.topics import Topic
 
@@ -25,12 +26,12 @@ def find(settings: Settings, typed: str) -> tuple[str, str | None]:
     return typed, None
 
 
-async def check_exists(bootstrap: str, topic: str) -> None:
+async def check_exists(at: Brokers | str, topic: str) -> None:
     """Raise `BrokerError` when the topic is not there: a client would wait for it."""
-    for difference in await kafka_admin.check(bootstrap, [Topic(topic, 1, "", "")]):
+    for difference in await kafka_admin.check(at, [Topic(topic, 1, "", "")]):
         if difference.what == "missing":
             raise BrokerError(
-                f"there is no topic {topic} at {bootstrap}; ours are made by `topics create`"
+                f"there is no topic {topic} at {at}; ours are made by `topics create`"
             )
 
 

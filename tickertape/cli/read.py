@@ -15,6 +15,7 @@ from tickertape.cli import naming
 from tickertape.cli.failure import one_line
 from tickertape.cli.showing import Shown, as_json, pretty
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers, brokers_of, client
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 
@@ -48,9 +49,9 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
             name, kind = naming.find(settings, topic)
 
             async def run() -> None:
-                await naming.check_exists(settings.bootstrap, name)
+                await naming.check_exists(brokers_of(settings), name)
                 left = max_messages
-                found = records(settings.bootstrap, name, from_beginning, follow)
+                found = records(brokers_of(settings), name, from_beginning, follow)
                 async with contextlib.aclosing(found):
                     async for record in found:
                         click.echo(as_json(record) if in_json else pretty(record, kind))
@@ -65,7 +66,7 @@ def commands(load_settings: Callable[[], Settings]) -> list[click.Command]:
 
 
 async def records(
-    bootstrap: str, topic: str, from_beginning: bool, follow: bool
+    at: Brokers | str, topic: str, from_beginning: bool, follow: bool
 ) -> AsyncGenerator[Shown, None]:
     """Yield the records of all partitions, each partition's in order.
 
@@ -77,7 +78,7 @@ async def records(
     """
     consumer = Consumer(
         topic,  # without a group, all its partitions are ours
-        bootstrap_servers=bootstrap,
+        **client(at),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
@@ -99,7 +100,7 @@ async def records(
                         )
         except KafkaError as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BrokerError(f"{topic} cannot be read from {bootstrap}: {reason}") from error
+            raise BrokerError(f"{topic} cannot be read from {at}: {reason}") from error
     finally:
         await consumer.stop()
 

@@ -20,6 +20,7 @@ from tickertape import kafka_admin
 from tickertape.broker import EmbeddedBroker
 from tickertape.cli.failure import one_line
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
 from tickertape.stores.capabilities import with_files
@@ -130,10 +131,10 @@ def erase(settings: Settings) -> None:
 
 async def _forget(settings: Settings) -> None:
     """First that nobody works: groups go one after the other."""
-    if running := await kafka_admin.workers(settings.bootstrap, settings.app_id):
+    if running := await kafka_admin.workers(brokers_of(settings), settings.app_id):
         many = "a worker runs" if running == 1 else f"{running} workers run"
         raise BrokerError(f"{many} as {settings.app_id}: stop first, then reset")
-    await kafka_admin.forget_groups(settings.bootstrap, _groups(settings))
+    await kafka_admin.forget_groups(brokers_of(settings), _groups(settings))
 
 
 def _is_terminal() -> bool:

@@ -20,6 +20,7 @@ from tickertape.delivery.publisher import KafkaPublisher
 from tickertape.encode import batch_status, iso, to_json
 from tickertape.errors import BrokerError, PermanentError
 from tickertape.feed import FeedDocument, Shape, Skipped
+from tickertape.kafka.brokers import brokers_of
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
 
@@ -103,9 +104,9 @@ async def _prepare(settings: Settings, topic: str) -> None:
     needed = {topic, settings.topic_batch_status}
     wanted = kafka_admin.wanted(settings)
     made = [one for one in wanted if one.name in needed or one.like in needed]
-    (await kafka_admin.ensure(settings.bootstrap, made)).raise_for_errors()
+    (await kafka_admin.ensure(brokers_of(settings), made)).raise_for_errors()
     if topic not in {one.name for one in made}:
-        await naming.check_exists(settings.bootstrap, topic)
+        await naming.check_exists(brokers_of(settings), topic)
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ import click
 from tickertape import kafka_admin
 from tickertape.broker import reading, using
 from tickertape.cli.failure import one_line
+from tickertape.kafka.brokers import Brokers
 from tickertape.settings import Settings
 from tickertape.topics import Topic, retry
 
@@ -35,8 +36,8 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
         with one_line():
             settings = load_settings()
             chosen = _chosen(kafka_admin.wanted(settings), names)
-            with using(settings, _aside) as bootstrap:
-                report = asyncio.run(kafka_admin.ensure(bootstrap, chosen))
+            with using(settings, _aside) as brokers:
+                report = asyncio.run(kafka_admin.ensure(brokers, chosen))
         if as_json:
             click.echo(json.dumps(asdict(report)))
         else:
@@ -55,9 +56,9 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
         with one_line():
             settings = load_settings()
             wanted = kafka_admin.wanted(settings)
-            with reading(settings) as bootstrap:
-                found = asyncio.run(kafka_admin.check(bootstrap, wanted))
-                found += asyncio.run(_left_over(bootstrap, settings))
+            with reading(settings) as brokers:
+                found = asyncio.run(kafka_admin.check(brokers, wanted))
+                found += asyncio.run(_left_over(brokers, settings))
         breaking = [one for one in found if one.breaks]
         if as_json:
             click.echo(json.dumps({"ok": not breaking, "differences": [asdict(d) for d in found]}))
@@ -70,12 +71,12 @@ def commands(load_settings: Callable[[], Settings]) -> click.Group:
     return topics
 
 
-async def _left_over(bootstrap: str, settings: Settings) -> list[kafka_admin.Difference]:
+async def _left_over(brokers: Brokers, settings: Settings) -> list[kafka_admin.Difference]:
     """Retry topics of levels that are no more: workers read what is left in them."""
     levels = f"{len(settings.retry_delays_seconds)} retry levels"
     return [
         kafka_admin.Difference(retry(base, level), "left over", levels, "one more", breaks=False)
-        for base, level in await kafka_admin.left_over(bootstrap, settings)
+        for base, level in await kafka_admin.left_over(brokers, settings)
     ]
 
 

@@ -14,6 +14,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from tickertape.delivery.refusals import OF_THE_BATCH, verdict
 from tickertape.errors import TransientError
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.header_names import all_text, encodable, new_batch
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
@@ -40,7 +41,7 @@ class KafkaPublisher:
         """Connect. Raises `aiokafka.errors.KafkaConnectionError` without a broker."""
         settings = self._settings
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap,
+            **client(brokers_of(settings)),
             client_id=f"{settings.app_id}-publisher",
             acks="all",
             linger_ms=settings.linger_ms,

@@ -25,6 +25,7 @@ from tickertape import headers as h
 from tickertape.background import spawn
 from tickertape.delivery.flow import Flow
 from tickertape.delivery.offsets import ConsumerOffsets
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.consumer import Consumer, Point
 from tickertape.kafka.metadata import Metadata
 from tickertape.record import Record
@@ -86,7 +87,7 @@ class RetryReader:
     async def _open(self) -> None:
         settings = self._settings
         consumer = Consumer(
-            bootstrap_servers=settings.bootstrap,
+            **client(brokers_of(settings)),
             group_id=f"{settings.app_id}-retry",
             client_id=f"{settings.app_id}-retry",
             enable_auto_commit=False,

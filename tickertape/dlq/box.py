@@ -17,6 +17,7 @@ from tickertape.dlq.purge import Going, delete_before
 from tickertape.dlq.reader import Reader, kafka_reader
 from tickertape.dlq.replay import Plan, Replayer, ReplayResult, Send, Totals
 from tickertape.errors import BrokerError, InvalidRecord
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 
 LOOKUPS_MAX = 4  # of documents' letters at a time; each has connections of its own
@@ -57,7 +58,7 @@ class DeadLetters:
     ) -> None:
         self._settings = settings
         self._send = send
-        self._open_reader = open_reader or (lambda: kafka_reader(settings.bootstrap))
+        self._open_reader = open_reader or (lambda: kafka_reader(brokers_of(settings)))
         self._marks = Marks()
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self._marks_topic = topics.replays(settings.app_id)
@@ -171,7 +172,7 @@ class DeadLetters:
                 raise BrokerError(f"not all could be marked: {error}")
         offsets = {where: one.delete_before for where, one in going.items() if one.deleted}
         if offsets:
-            await delete_before(self._settings.bootstrap, offsets)
+            await delete_before(brokers_of(self._settings), offsets)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Reader]:

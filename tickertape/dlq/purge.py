@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers, client
 from tickertape.ranges import Ranges
 
 REQUEST_TIMEOUT_MS = 20_000
@@ -52,13 +53,13 @@ class Going:
         return Ranges(self._hidden)
 
 
-async def delete_before(bootstrap: str, offsets: Mapping[tuple[str, int], int]) -> None:
+async def delete_before(at: Brokers | str, offsets: Mapping[tuple[str, int], int]) -> None:
     """Delete the records of partitions before an offset, for good.
 
     Raises:
         BrokerError: the broker cannot be reached, or refuses.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**client(at), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         await admin.delete_records(
@@ -66,6 +67,6 @@ async def delete_before(bootstrap: str, offsets: Mapping[tuple[str, int], int]) 
         )
     except (KafkaError, OSError, TimeoutError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BrokerError(f"letters could not be deleted at {bootstrap}: {reason[:200]}") from error
+        raise BrokerError(f"letters could not be deleted at {at}: {reason[:200]}") from error
     finally:
         await admin.close()

@@ -21,6 +21,7 @@ from aiokafka.partitioner import murmur2
 from tickertape.dlq.letter import Letter, Place
 from tickertape.dlq.marks import Marks
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import Brokers, client, refusal, unreachable
 from tickertape.kafka.consumer import Consumer
 
 CONNECT_SECONDS_MAX = 8.0
@@ -65,14 +66,14 @@ class Reader(Protocol):
 
 
 @asynccontextmanager
-async def kafka_reader(bootstrap: str) -> AsyncIterator[KafkaReader]:
+async def kafka_reader(at: Brokers | str) -> AsyncIterator[KafkaReader]:
     """Open a reader.
 
     Raises:
         BrokerError: no broker answers, or it stops answering.
     """
     consumer = Consumer(
-        bootstrap_servers=bootstrap,
+        **client(at),
         client_id="tickertape-dlq",
         group_id=None,
         enable_auto_commit=False,
@@ -83,21 +84,20 @@ async def kafka_reader(bootstrap: str) -> AsyncIterator[KafkaReader]:
         max_poll_records=POLL_RECORDS,
     )
     try:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                await consumer.start()
-                partitions = await _topics(bootstrap)
-        except (KafkaError, OSError, TimeoutError):
-            raise BrokerError(
-                f"no Kafka broker answers at {bootstrap}: start it, or correct KAFKA_BROKERS"
-            ) from None
+        with refusal() as said:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                    await consumer.start()
+                    partitions = await _topics(at)
+            except (KafkaError, OSError, TimeoutError):
+                raise BrokerError(unreachable(at, said)) from None
         try:
             yield KafkaReader(consumer, partitions)
         except KafkaError as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BrokerError(f"the broker at {bootstrap} failed: {reason[:200]}") from error
+            raise BrokerError(f"the broker at {at} failed: {reason[:200]}") from error
         except TimeoutError:
-            raise BrokerError(f"the broker at {bootstrap} stopped answering") from None
+            raise BrokerError(f"the broker at {at} stopped answering") from None
     finally:
         await consumer.stop()
 
@@ -254,9 +254,9 @@ class KafkaReader:
                         yield message
 
 
-async def _topics(bootstrap: str) -> dict[str, int]:
+async def _topics(at: Brokers | str) -> dict[str, int]:
     """All topics and how many partitions each has. Asking by name might create them."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client(at))
     await admin.start()
     try:
         found = await admin.describe_topics()

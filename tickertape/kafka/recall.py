@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from tickertape.kafka.brokers import Brokers, client
 from tickertape.kafka.clock import LOG_APPEND
 from tickertape.kafka.consumer import Consumer
 from tickertape.versions import Stamp
@@ -21,8 +22,8 @@ NEAR = 1_000  # records: to read past them costs less than to seek
 class Recall:
     """Reads records again, one call at a time: by one consumer, kept for the next call."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, at: Brokers | str) -> None:
+        self._at = at
         self._consumer: Consumer | None = None
         self._one = asyncio.Lock()
 
@@ -57,9 +58,7 @@ class Recall:
 
     async def _ready(self) -> Consumer:
         if self._consumer is None:
-            self._consumer = Consumer(
-                bootstrap_servers=self._bootstrap, auto_offset_reset="earliest"
-            )
+            self._consumer = Consumer(**client(self._at), auto_offset_reset="earliest")
             await self._consumer.start()
         return self._consumer
 

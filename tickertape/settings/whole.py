@@ -11,7 +11,7 @@ from pydantic_settings import (
 
 from tickertape.settings.delivery import DeliverySettings
 from tickertape.settings.embedding import EmbeddingSettings
-from tickertape.settings.kafka import KafkaSettings
+from tickertape.settings.kafka_security import KafkaSecuritySettings
 from tickertape.settings.llm import LLMSettings
 from tickertape.settings.log import LogSettings
 from tickertape.settings.sources import SourceSettings
@@ -28,13 +28,17 @@ class Settings(
     LLMSettings,
     EmbeddingSettings,
     StorageSettings,
-    KafkaSettings,
+    KafkaSecuritySettings,
     BaseSettings,
 ):
     """All settings. Build it with `load`."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        dotenv_filtering="only_existing",
     )
 
     _ignored: tuple[str, ...] = PrivateAttr(())
@@ -53,4 +57,7 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # By their own names alone: a field's name is anybody's variable (SSL_CERT_FILE, OFFLINE).
+        for source in (env_settings, dotenv_settings):
+            source.config = {**source.config, "populate_by_name": False}
         return init_settings, env_settings, dotenv_settings
