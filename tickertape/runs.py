@@ -26,6 +26,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tickertape.errors import OutageError
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.consumer import Consumer
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
@@ -259,7 +260,7 @@ class Runs:
 
     async def _messages(self) -> AsyncIterator[Any]:
         """All up to the end as it is now: an open transaction of another source is waited for."""
-        options = {"bootstrap_servers": self._settings.bootstrap, "auto_offset_reset": "earliest"}
+        options = {**client(brokers_of(self._settings)), "auto_offset_reset": "earliest"}
         ends = Consumer(isolation_level="read_uncommitted", **options)
         consumer = Consumer(**options)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tickertape.errors import SettingsError
 from tickertape.kafka.brokers import Brokers, Tokens, brokers_of, client, refusal, unreachable
 from tickertape.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 SECRET = "do-not-show-me"
 
 
@@ -116,3 +118,14 @@ async def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
         await runner.cleanup()
     with pytest.raises(OSError, match=r"^no token from .*: ConnectError"):
         await Tokens(url, "me", SECRET, None).token()
+
+
+def test_every_client_of_ours_asks_here_how_to_get_in() -> None:
+    """A client with an address alone would not get into brokers that ask who it is."""
+    alone = re.compile(
+        r"(?<!kafka\.)bootstrap_servers[=\"']|kafka_admin\.\w+\(\s*\w*settings\.bootstrap"
+    )
+    rooms = ("tickertape", "worker", "runtime", "agents", "web", "tables")
+    for path in (p for room in rooms for p in (ROOT / room).rglob("*.py")):
+        if path.name != "brokers.py":
+            assert not alone.search(path.read_text("utf-8")), path

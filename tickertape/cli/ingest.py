@@ -19,6 +19,7 @@ from tickertape.cli.batches import follow, said_while_waiting
 from tickertape.cli.failure import one_line
 from tickertape.cli.sending import caught_up, publisher
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 from tickertape.sources import Wanted, open_source
 from tickertape.sources.base import Row, Source, Unread
@@ -89,7 +90,8 @@ async def _ask(
     *,
     quiet: bool,
 ) -> dict[str, Any] | None:
-    (await kafka_admin.ensure(settings.bootstrap, kafka_admin.wanted(settings))).raise_for_errors()
+    made = await kafka_admin.ensure(brokers_of(settings), kafka_admin.wanted(settings))
+    made.raise_for_errors()
     wanted = Wanted(source.name, None, {}, None)
     reader = BatchReader(settings)
     async with publisher(settings) as sender, caught_up(settings, reader):

@@ -16,6 +16,7 @@ from tickertape.broker import reading
 from tickertape.cli.check import Check
 from tickertape.cli.failure import one_line
 from tickertape.errors import OutageError, PermanentError, SettingsError, TickertapeError
+from tickertape.kafka.brokers import brokers_of
 from tickertape.runs import Known, Runs
 from tickertape.settings import Settings
 from tickertape.sources import open_source
@@ -143,7 +144,7 @@ async def _show(settings: Settings, name: str) -> dict[str, Any]:
 
 async def _standing(settings: Settings, name: str) -> dict[str, Any]:
     """How far its ingests are; empty where Kafka was never asked for one."""
-    await kafka_admin.reach(settings.bootstrap)
+    await kafka_admin.reach(brokers_of(settings))
     known = await Runs(settings, name).read()
     return {"last_ingest": _last(known), "running": _running(known)}
 

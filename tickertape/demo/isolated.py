@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tickertape import kafka_admin
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.settings import Settings, env_name, load
 
 
@@ -80,7 +81,7 @@ def _names(prefix: str) -> dict[str, str]:
 
 
 async def _remove(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = AIOKafkaAdminClient(**client(brokers_of(settings)))
     await admin.start()
     try:
         await admin.delete_topics([topic.name for topic in kafka_admin.wanted(settings)])

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from tickertape.chunking import sentences
 from tickertape.errors import BrokerError
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.consumer import Consumer
 from tickertape.settings import Settings
 from tickertape.summarize.forms import without_bullet
@@ -32,16 +33,16 @@ class SummaryReader:
 
     async def start(self) -> None:
         """Stand at the end of the topic. Raises `BrokerError` when it cannot be read."""
-        topic, bootstrap = self._settings.topic_llm_results, self._settings.bootstrap
+        topic, brokers = self._settings.topic_llm_results, brokers_of(self._settings)
         # Without a group: all partitions, and no commits
-        self._consumer = Consumer(topic, bootstrap_servers=bootstrap, group_id=None)
+        self._consumer = Consumer(topic, **client(brokers), group_id=None)
         try:
             await self._consumer.start()
             places = self._consumer.assignment()
             for place, end in (await self._consumer.end_offsets(places)).items():
                 self._consumer.seek(place, end)
         except KafkaError as error:
-            raise BrokerError(f"{topic} cannot be read from {bootstrap}: {error}") from None
+            raise BrokerError(f"{topic} cannot be read from {brokers}: {error}") from None
         self._task = asyncio.create_task(self._run(self._consumer))
 
     async def stop(self) -> None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from tickertape.errors import OutageError, TransientError
+from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.header_names import encodable
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
@@ -40,7 +41,7 @@ class Transactions:
             OutageError: Kafka does not answer.
         """
         self._producer = producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap,
+            **client(brokers_of(self._settings)),
             client_id=f"{self._settings.app_id}-transactions",
             transactional_id=self._name,
             transaction_timeout_ms=TIMEOUT_MS,
