@@ -122,9 +122,8 @@ async def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
 
 def test_every_client_of_ours_asks_here_how_to_get_in() -> None:
     """A client with an address alone would not get into brokers that ask who it is."""
-    alone = re.compile(
-        r"(?<!kafka\.)bootstrap_servers[=\"']|kafka_admin\.\w+\(\s*\w*settings\.bootstrap"
-    )
+    address = r"(?<!kafka\.)bootstrap_servers[=\"']"
+    alone = re.compile(address + r"|kafka_admin\.\w+\(\s*\w*settings\.bootstrap")
     rooms = ("tickertape", "worker", "runtime", "agents", "web", "tables")
     for path in (p for room in rooms for p in (ROOT / room).rglob("*.py")):
         if path.name != "brokers.py":
