@@ -29,7 +29,7 @@ def test_alerts_fire_when_they_should_and_not_else() -> None:
 def test_the_configuration_is_one() -> None:
     done = prometheus.promtool("check", "config", "prometheus.yml", folder=FOLDER)
     assert done.returncode == 0, done.stderr
-    assert "13 rules found" in done.stdout
+    assert "14 rules found" in done.stdout
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tickertape.cli.failure import one_line
 from tickertape.cli.sending import publisher
 from tickertape.errors import BrokerError, SettingsError
 from tickertape.followers import Fill
+from tickertape.kafka.brokers import brokers_of
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
 from tickertape.stores.base import Store
@@ -57,7 +58,7 @@ async def _fill(settings: Settings, name: str | None) -> Sequence[str]:
     chosen = further if name is None else (name,)
     topics = {one: flows.follower(one).topic(settings) for one in chosen}
     wanted = [topic for topic in kafka_admin.wanted(settings) if topic.name in topics.values()]
-    (await kafka_admin.ensure(settings.bootstrap, wanted)).raise_for_errors()
+    (await kafka_admin.ensure(brokers_of(settings), wanted)).raise_for_errors()
     async with publisher(settings) as sender:
         steps = [followers.fill(topic, Fill()) for topic in topics.values()]
         for record, error in zip(steps, await sender.send(steps), strict=True):

@@ -24,6 +24,7 @@ from tickertape.embed import load
 from tickertape.embed.runner import Runner
 from tickertape.errors import BrokerError
 from tickertape.flows import STORE
+from tickertape.kafka.brokers import Brokers
 from tickertape.kafka.recall import Recall
 from tickertape.settings import Settings
 from tickertape.stores import open_stores
@@ -150,7 +151,7 @@ class _Run:
             for store in stores:
                 stack.push_async_callback(store.stop)
                 await store.start()
-            kafka: str | None = None
+            kafka: Brokers | None = None
             if options.with_topics:
                 try:
                     kafka = stack.enter_context(reading(settings))
@@ -224,7 +225,7 @@ class _Run:
         self._lines.append(f"vectors: {len(made)} made again, the least alike by {worst:.3f}")
         await self._take(findings, repair)
 
-    async def _topics(self, kafka: str, walk: Walk, repair: Repair, look: Progress) -> None:
+    async def _topics(self, kafka: Brokers, walk: Walk, repair: Repair, look: Progress) -> None:
         settings = self._settings
         topics = Topics(
             *(kafka, settings.app_id, self._specs, walk.stores[0], walk.is_chosen),

@@ -21,6 +21,7 @@ from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey, Head
 from tickertape.editions import Edition
 from tickertape.errors import BrokerError, PermanentError
+from tickertape.kafka.brokers import Brokers, client
 from tickertape.kafka.clock import PartitionClock
 from tickertape.kafka.consumer import Consumer
 from tickertape.kafka_admin import committed_by
@@ -58,7 +59,7 @@ class Topics:
     """A comparison of topics with the ledger. ``specs`` are the flows that store what stands on
     their topics, ``group`` is the workers'. ``mark``: by partition, the next offset."""
 
-    bootstrap: str
+    brokers: Brokers | str
     group: str
     specs: Sequence[Spec[Any]]
     first: Store
@@ -78,8 +79,8 @@ class Topics:
             for topic, route in spec.routes.items()
             if not route.internal
         }
-        async with _consumer(self.bootstrap) as consumer:
-            committed = await committed_by(self.bootstrap, self.group)
+        async with _consumer(self.brokers) as consumer:
+            committed = await committed_by(self.brokers, self.group)
             ends = {tp: end for tp, end in committed.items() if tp.topic in of_topic}
             clocks = {tp: PartitionClock() for tp in ends}
             async for tp, messages in _read(consumer, ends, self.mark):
@@ -214,19 +215,17 @@ async def _read(
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[Consumer]:
-    consumer = Consumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
-    )
+async def _consumer(at: Brokers | str) -> AsyncIterator[Consumer]:
+    consumer = Consumer(**client(at), auto_offset_reset="earliest", enable_auto_commit=False)
     try:
         try:
             await consumer.start()
             await consumer.topics()
         except (KafkaError, OSError):
-            raise BrokerError(f"no Kafka broker answers at {bootstrap}") from None
+            raise BrokerError(f"no Kafka broker answers at {at}") from None
         try:
             yield consumer
         except (KafkaError, TimeoutError) as error:
-            raise BrokerError(f"the broker at {bootstrap} failed: {error!r}") from error
+            raise BrokerError(f"the broker at {at} failed: {error!r}") from error
     finally:
         await consumer.stop()
