@@ -93,6 +93,6 @@ async def test_workers_of_two_machines_lose_and_double_nothing_whatever_dies(
             != {system.settings.topic_financial_documents, system.settings.topic_text_messages}
         ]
         assert wrong == []
-    found = await second.json("/search", q="Company 7 dividend", k=3)
+    found = await second.json("/search", q="what do the notes say", k=3)
     assert len(found["results"]) == 3
     assert not (tmp_path / "two" / "tickertape.db").exists()
