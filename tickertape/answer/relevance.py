@@ -141,7 +141,14 @@ async def _mentioning(
 
 
 def _stands(word: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+    """Whether it is a word of the text, and no part of one."""
+    at = text.find(word)
+    while at >= 0:
+        beside = text[max(at - 1, 0) : at] + text[at + len(word) : at + len(word) + 1]
+        if not any(character.isalnum() or character == "_" for character in beside):
+            return True
+        at = text.find(word, at + 1)
+    return False
 
 
 def _mentions(said: str, wanted: Iterable[Name]) -> bool:

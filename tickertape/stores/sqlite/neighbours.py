@@ -31,7 +31,7 @@ log = structlog.get_logger("tickertape.stores.faiss")
 STEP = 20_000  # rows read at a time
 DEAD_MIN = 1_024  # rows that are gone and are passed over in a search, before they are taken out
 SEARCHING: Any = faiss.SearchParameters  # whose types know no names
-_SEEN = re.compile(r".*-(\d+)-(\d+)$")
+_SEEN = re.compile(r"-(\d{1,20})-(\d{1,20})\Z")  # the end of a file's name
 
 faiss.omp_set_num_threads(1)  # the cores are the model's
 
@@ -168,7 +168,7 @@ class KeptNeighbours(Followed[Neighbours]):
     def _loaded(self, db: apsw.Connection) -> Neighbours | None:
         """What the newest file has, if it is of this database and what it missed is known."""
         for path in self._files():
-            if (seen := _SEEN.fullmatch(path.name)) is None:
+            if (seen := _SEEN.search(path.name)) is None:
                 continue
             chunk, removal = map(int, seen.groups())
             try:
@@ -201,7 +201,7 @@ class KeptNeighbours(Followed[Neighbours]):
 
 
 def _chunk_seen(path: Path) -> int:
-    seen = _SEEN.fullmatch(path.name)
+    seen = _SEEN.search(path.name)
     return int(seen[1]) if seen else -1
 
 
