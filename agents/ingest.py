@@ -159,8 +159,7 @@ class Ingest:
             run = known.run or await self._first(known)
             if known.begun is None:
                 await transactions.send(self._runs.begin(run))
-                known = replace(await self._runs.read(), last=known.last)
-            assert known.begun is not None
+                known = replace(known, begun=known.end)  # what came since is of others
             self._log.info("ingest", run=run.id, full=run.full, sent=run.sent)
             if not run.ended:
                 run = await self._send(transactions, run, known)

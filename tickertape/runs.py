@@ -71,6 +71,7 @@ class Known:
     it wanted; ``old`` are the entries of other runs that stand: key to offset and kind."""
 
     run: Run | None = None
+    end: int = 0  # all before this offset was read
     begun: int | None = None  # the offset of this run's begin
     last: Run | None = None
     old: dict[bytes, tuple[int, str]] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class Runs:
         self._source = source
         self._run = run
         self._partition = 0
+        self._end = 0
 
     async def read(self) -> Known:
         """Return what is known; all that was acknowledged before this call is in it.
@@ -141,6 +143,7 @@ class Runs:
                 known.begun = entry.offset
             if entry.run != self._run:
                 known.old[entry.key] = entry.offset, entry.kind
+        known.end = self._end
         known.run = runs.get(self._run)
         known.ended = {run.id for run in runs.values() if run.ended}
         known.open = [run for run in runs.values() if not run.ended]
@@ -156,20 +159,23 @@ class Runs:
         """
         assert known.begun is not None
         before = {at for at, _ in known.old.values() if at < known.begun}
+        count: int | None = None
         kept: list[Outgoing] = []
         db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         try:
             db.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
             async for entry in self._entries(PAGE):
-                if entry.offset in before and entry.value is not None:
+                if entry.value is None:
+                    continue
+                if entry.offset in before:
                     await asyncio.to_thread(_take, db, entry.value)
-            count = _count(db)
-            async for entry in self._entries(PAGE):
-                if entry.run == self._run and entry.value is not None:
+                elif entry.run == self._run:  # all of its pages stand behind its begin
+                    count = _count(db) if count is None else count
                     await asyncio.to_thread(_drop, db, entry.value)
                     if entry.value.pop("kept", None):
                         kept.append(self._outgoing(entry.key, entry.value))
-            yield Stale(count, _count(db), kept, db)
+            left = _count(db)
+            yield Stale(left if count is None else count, left, kept, db)
         finally:
             db.close()
 
@@ -272,7 +278,7 @@ class Runs:
             self._partition = zlib.crc32(self._source.encode()) % states[self._topic].partitions
             tp = TopicPartition(self._topic, self._partition)
             ends.assign([tp])
-            end = (await ends.end_offsets([tp]))[tp]
+            self._end = end = (await ends.end_offsets([tp]))[tp]
             consumer.assign([tp])
             loop = asyncio.get_running_loop()
             position, moved = await consumer.position(tp), loop.time()

@@ -24,6 +24,7 @@ from tickertape.values import ID_BYTES_MAX
 KINDS = {
     "files": "tickertape.sources.files:FilesSource",
     "postgres": "tickertape.sources.postgres:PostgresSource",
+    "edgar": "tickertape.sources.edgar:EdgarSource",
     "webhook": "tickertape.sources.webhook:WebhookSource",
 }
 DATABASES = frozenset({"postgres"})

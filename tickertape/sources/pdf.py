@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -42,7 +43,8 @@ class PdfReader:
 
     def __init__(self, pages_max: int) -> None:
         self._pages_max = pages_max
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._said = bytearray()  # by the child, and not taken yet
 
     def count(self, path: Path) -> int:
         """Return how many pages a file has.
@@ -76,6 +78,7 @@ class PdfReader:
     def close(self) -> None:
         """End the child. Safe to call twice."""
         child, self._child = self._child, None
+        self._said.clear()
         if child is not None:
             child.kill()
             child.communicate()
@@ -95,16 +98,11 @@ class PdfReader:
         }
         whole = False
         try:
-            child.stdin.write(json.dumps(request) + "\n")
+            child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
             while not whole:
-                timer = threading.Timer(PAGE_SECONDS_MAX, child.kill)
-                timer.start()
-                try:
-                    line = child.stdout.readline()
-                finally:
-                    timer.cancel()
-                answer = json.loads(line) if line.endswith("\n") else {"error": ENDED}
+                line = self._line(child.stdout.fileno())
+                answer = json.loads(line) if line else {"error": ENDED}
                 whole = "end" in answer or ("error" in answer and bool(line))
                 if "error" in answer:
                     raise Rejected(SAID.get(answer["error"], answer["error"]))
@@ -115,7 +113,21 @@ class PdfReader:
             if not whole:
                 self.close()  # what it still says is of this file
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _line(self, fd: int) -> bytes:
+        """The next line of the child's; empty where it ended, or is silent for too long."""
+        asked = select.poll()
+        asked.register(fd, select.POLLIN)
+        while b"\n" not in self._said:
+            if not asked.poll(PAGE_SECONDS_MAX * 1000):
+                return b""
+            if not (data := os.read(fd, 2**16)):
+                return b""
+            self._said += data
+        line, _, rest = self._said.partition(b"\n")
+        self._said = bytearray(rest)
+        return bytes(line)
+
+    def _started(self) -> subprocess.Popen[bytes]:
         if find_spec("pypdfium2") is None:
             raise Rejected("a PDF needs pypdfium2: pip install -e '.[files]'")
         if self._child is not None and self._child.poll() is not None:
@@ -126,7 +138,5 @@ class PdfReader:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
             )
         return self._child
