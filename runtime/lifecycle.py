@@ -39,6 +39,7 @@ from tickertape.record import Outgoing, Record
 from tickertape.search import Search
 from tickertape.services import Services
 from tickertape.settings import Settings
+from tickertape.sources import check_all
 from tickertape.stores import open_stores
 from tickertape.stores.base import Store
 from tickertape.summarize import open_summarizer
@@ -131,6 +132,8 @@ class Worker:
         """Create topics, open stores, load the model. Raises `StartError` with one line."""
         settings = self.settings
         stores = open_stores(settings)
+        if "ingest" in settings.roles:
+            check_all(settings)
         report = await kafka_admin.ensure(brokers_of(settings), kafka_admin.wanted(settings))
         report.raise_for_errors()
         for base, level in await kafka_admin.left_over(brokers_of(settings), settings):

@@ -139,6 +139,17 @@ async def test_routes_and_the_command_lead_to_the_same_ingest(system: System, tm
     assert (await command(system, "ingest", "notes", "--no-wait"))["source"] == "notes"
 
 
+async def test_a_source_that_is_configured_wrongly_stops_the_start_with_one_line(system: System):
+    system.configure(
+        TICKERTAPE_SOURCES=json.dumps({"notes": {"kind": "files", "path": "x", "pth": "x"}})
+    )
+    worker = await system.starting()
+    assert await worker.process.wait() == 1
+    assert worker.tail().splitlines()[-1].startswith("sources.notes.pth: unknown; expected kind")
+    other = await system.worker(TICKERTAPE_ROLES="embed,summarize,write,progress")
+    await other.stop()
+
+
 async def test_a_request_of_any_producer_names_a_source_and_brings_no_password(
     system: System, tmp_path: Path
 ):
