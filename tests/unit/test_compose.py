@@ -143,6 +143,13 @@ class TestImage:
         assert "TICKERTAPE_WEB_HOST=0.0.0.0" in text
         assert "TICKERTAPE_WEB_ALLOWED_HOSTS=localhost" in text
 
+    def test_extras_are_asked_for_when_it_is_built(
+        self, lines: list[str], compose: dict[str, Any]
+    ) -> None:
+        args = compose["x-tickertape"]["build"]["args"]
+        assert [f"ARG {name}=" for name in args] == [x for x in lines if x.startswith("ARG ")]
+        assert settings_of(args) == {"EXTRAS": ""}
+
     def test_its_variables_are_settings(self, lines: list[str]) -> None:
         text = "\n".join(lines)
         known = {env_name(field) for field in Settings.model_fields}
