@@ -36,7 +36,17 @@ class PgvectorStore:
     """
 
     name = NAME
-    capabilities = frozenset(Capability) - {Capability.FILES, Capability.WEIGHTS}
+    capabilities = frozenset(
+        {
+            Capability.ATOMIC,
+            Capability.KEYWORDS,
+            Capability.COUNTS,
+            Capability.CANDIDATES,
+            Capability.SUMMARIES,
+            Capability.VECTOR_INDEX,
+            Capability.FIELDS,
+        }
+    )
 
     def __init__(self, settings: Settings) -> None:
         url = settings.database_url.get_secret_value() if settings.database_url else ""

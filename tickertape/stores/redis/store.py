@@ -32,11 +32,16 @@ class RedisStore:
     """
 
     name = NAME
-    capabilities = frozenset(Capability) - {
-        Capability.FILES,
-        Capability.VECTOR_INDEX,
-        Capability.WEIGHTS,
-    }
+    capabilities = frozenset(
+        {
+            Capability.ATOMIC,
+            Capability.KEYWORDS,
+            Capability.COUNTS,
+            Capability.CANDIDATES,
+            Capability.SUMMARIES,
+            Capability.FIELDS,
+        }
+    )
 
     def __init__(self, settings: Settings) -> None:
         url = settings.redis_url.get_secret_value() if settings.redis_url else ""

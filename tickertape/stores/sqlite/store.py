@@ -37,7 +37,18 @@ class SqliteStore:
 
     name = "sqlite"
     file = FILE
-    capabilities = frozenset(Capability) - {Capability.VECTOR_INDEX}
+    capabilities = frozenset(
+        {
+            Capability.ATOMIC,
+            Capability.KEYWORDS,
+            Capability.COUNTS,
+            Capability.CANDIDATES,
+            Capability.SUMMARIES,
+            Capability.FILES,
+            Capability.WEIGHTS,
+            Capability.FIELDS,
+        }
+    )
 
     def __init__(self, settings: Settings) -> None:
         self.path = settings.data_dir / self.file
