@@ -39,6 +39,7 @@ class RedisStore:
             Capability.COUNTS,
             Capability.CANDIDATES,
             Capability.SUMMARIES,
+            Capability.WEIGHTS,
             Capability.FIELDS,
         }
     )
