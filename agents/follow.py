@@ -11,6 +11,7 @@ from tickertape import flows, followers
 from tickertape.delivery.outcome import Done, Failed, Outcome, Work
 from tickertape.delivery.spec import Spec
 from tickertape.documents import DocumentKey
+from tickertape.errors import ErrorClass, OutageError, TransientError, classify
 from tickertape.flows import Flow
 from tickertape.followers import Changed, Fill
 from tickertape.record import Outgoing
@@ -54,19 +55,41 @@ def specs(settings: Settings, services: Callable[[], Services]) -> list[Spec[Tol
 async def follow(
     works: Sequence[Work[Told]], topic: str, first: Store, store: Store
 ) -> list[Outcome]:
-    """Copy what changed; one outcome each."""
-    keys = {
-        work.item: await _keys(first, work.item) for work in works if isinstance(work.item, Changed)
-    }
+    """Copy what changed, and walk on; one outcome each."""
+    changes = [work.item for work in works if isinstance(work.item, Changed)]
+    try:
+        copied = iter(await _copy(changes, first, store) if changes else [])
+    except TransientError as error:
+        if error.dependency is None:
+            raise  # the window is halved until what fails stands alone
+        copied = iter([Failed(error)] * len(changes))  # a step of the walk fails for itself only
+    return [
+        await _walk(topic, work.item, first, store) if isinstance(work.item, Fill) else next(copied)
+        for work in works
+    ]
+
+
+async def _copy(changes: Sequence[Changed], first: Store, store: Store) -> list[Outcome]:
+    keys = {changed: await _keys(first, changed) for changed in changes}
     brought = await bring(first, store, [key for found in keys.values() for key in found])
     outcomes: list[Outcome] = []
-    for work in works:
-        if isinstance(work.item, Fill):
-            outcomes.append(Done(await _step(topic, work.item, first, store)))
-            continue
-        errors = [brought.refused[key] for key in keys[work.item] if key in brought.refused]
+    for changed in changes:
+        errors = [brought.refused[key] for key in keys[changed] if key in brought.refused]
         outcomes.append(Failed(errors[0]) if errors else Done())
     return outcomes
+
+
+async def _walk(topic: str, step: Fill, first: Store, store: Store) -> Outcome:
+    """Take a step. What may pass is waited for, however long: where the walk is stands in this one
+    record, so as a dead letter it would end the walk, and nothing would begin it again."""
+    try:
+        return Done(await _step(topic, step, first, store))
+    except Exception as error:
+        if classify(error) is not ErrorClass.TRANSIENT:
+            raise
+        dependency = getattr(error, "dependency", None) or f"store:{store.name}"
+        said = f"the walk of {store.name} waits: {error or type(error).__name__}"
+        return Failed(OutageError(said, dependency=dependency))
 
 
 async def _keys(first: Store, changed: Changed) -> list[DocumentKey]:

@@ -160,6 +160,7 @@ class Ingest:
             if known.begun is None:
                 await transactions.send(self._runs.begin(run))
                 known = replace(known, begun=known.end)  # what came since is of others
+            self._services.runtime.breakers["kafka"].succeeded()  # nobody waits for all of it
             self._log.info("ingest", run=run.id, full=run.full, sent=run.sent)
             if not run.ended:
                 run = await self._send(transactions, run, known)

@@ -250,9 +250,10 @@ class Worker:
         new = await kafka_admin.empty(at, followers.topics(self.settings))
         left = await kafka_admin.followers_left(at, self.settings)
         await self._check_first(left)
+        first = next(iter(self.settings.stores), "")
         return [
             *(followers.fill(topic, Fill()) for topic in new),
-            *(followers.fill(topic, Fill(left=True)) for topic in left),
+            *(followers.fill(topic, Fill(left=True, first=first)) for topic in left),
         ]
 
     async def _check_first(self, left: Sequence[str]) -> None:
@@ -267,8 +268,8 @@ class Worker:
             async with aclosing(waiting):
                 async for message in waiting:
                     told = followers.read(Record.of(message, trusted=True))
-                    if isinstance(told, Fill) and told.left:
-                        continue
+                    if isinstance(told, Fill) and told.left and told.first == name:
+                        continue  # it is the first since then: what came is its own
                     raise SettingsError(
                         f"TICKERTAPE_STORES: {name} was not first, and has not taken over all that "
                         "was there: name the one that was first until /stats tells no lag of it; "

@@ -40,11 +40,13 @@ class Changed:
 @dataclass(frozen=True, slots=True)
 class Fill:
     """Walk on through the first store. ``after``: where, in its own words (`Store.scan`); ``told``:
-    how many documents differed so far. ``left``: the store followed no more when this was said."""
+    how many documents differed so far. ``left``: the store followed no more when this was said, and
+    ``first`` was the first then."""
 
     after: str = ""
     told: int = 0
     left: bool = False
+    first: str = ""
 
 
 def topics(settings: Settings) -> list[str]:
@@ -61,7 +63,7 @@ def tell(topic: str, changed: Changed) -> Outgoing:
 
 def fill(topic: str, step: Fill) -> Outgoing:
     """Return the record that goes on from there."""
-    value = {"after": step.after, "told": step.told, "left": step.left}
+    value = {"after": step.after, "told": step.told, "left": step.left, "first": step.first}
     return Outgoing(topic, FILL, json.dumps(value).encode())
 
 
@@ -79,7 +81,7 @@ def read(record: Record) -> Changed | Fill:
     tree = parse(record.value)
     match tree:
         case {"after": str(after), "told": int(told), "left": bool(left)} if record.key == FILL:
-            return Fill(after, told, left)
+            return Fill(after, told, left, str(tree.get("first", "")))
         case {"id": str(id), "collection": str() | None as collection, "tenant": str(tenant)}:
             return Changed(id, collection, tenant)
     raise InvalidRecord("value", "what changed (id, collection, tenant)", str(tree)[:100])

@@ -227,7 +227,7 @@ async def test_a_store_that_is_behind_cannot_become_the_first(
     await kafka_admin.ensure(broker.bootstrap, wanted)
     monkeypatch.setenv("TICKERTAPE_STORES", "pgvector,sqlite")
     swapped = Worker(TickertapeApp(load()))
-    gone = followers.fill(topic, Fill(left=True))
+    gone = followers.fill(topic, Fill(left=True, first="pgvector"))
     async with publisher(both) as sender:
         assert await sender.send([gone]) == [None]
         await swapped._check_first([topic])

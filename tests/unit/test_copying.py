@@ -18,6 +18,7 @@ from tests.unit.test_window import EVERY, Database
 from tickertape.documents import Copy, DocumentKey, Operation
 from tickertape.editions import Deletes, Editions
 from tickertape.errors import OutageError, PermanentError, TransientError
+from tickertape.stores import copying
 from tickertape.stores.copying import bring, differing, holds
 
 
@@ -170,6 +171,31 @@ async def test_a_document_that_is_refused_does_not_keep_its_neighbours() -> None
     brought = await bring(source, target, [key("a"), key("b"), key("c")])
     assert (brought.written, list(brought.refused)) == (2, [key("b")])
     assert target.entries.keys() == {key("a"), key("c")}
+
+
+async def test_a_step_is_bounded_by_its_chunks_and_not_by_its_documents_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(copying, "CHUNKS", 4)
+    source, target = Memory("first"), Memory("second")
+    every = [put(f"id {n}", *(f"text {n} {m}" for m in range(n))) for n in (1, 2, 3, 1, 9, 1)]
+    every = [
+        replace(each, document=replace(each.document, key=key(f"id {at}")))
+        for at, each in enumerate(every)
+    ]
+    await source.apply(every)
+    steps: list[list[int]] = []
+    apply = target.apply
+
+    async def watched(operations: Sequence[Operation]) -> object:
+        copies = [each for each in operations if isinstance(each, Copy)]
+        steps.append([each.head.chunk_count for each in copies])
+        return await apply(operations)
+
+    target.apply = watched  # type: ignore[method-assign, assignment]
+    assert (await bring(source, target, [key(f"id {at}") for at in range(6)])).written == 6
+    assert steps == [[1, 2], [3, 1], [9], [1]]
+    assert states(target) == states(source)
 
 
 async def test_an_outage_is_raised_and_what_always_changes_is_given_up() -> None:

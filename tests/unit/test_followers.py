@@ -24,7 +24,7 @@ from tickertape.delivery.outcome import Done, Failed, Work
 from tickertape.delivery.spec import FlowLimits
 from tickertape.dlq.entries import entries
 from tickertape.documents import DocumentKey
-from tickertape.errors import InvalidRecord, OutageError, PermanentError
+from tickertape.errors import InvalidRecord, OutageError, PermanentError, Timeout, TransientError
 from tickertape.followers import Changed, Fill
 from tickertape.pipeline import Removal
 from tickertape.record import Outgoing, Record
@@ -56,10 +56,15 @@ def test_what_is_told_is_read_whatever_its_names(id: str, where: str | None, ten
     assert followers.read(record(followers.tell(TOPIC, said))) == said
 
 
-@given(anything, st.integers(0, 2**40), st.booleans())
-def test_a_step_is_read_wherever_it_goes_on(after: str, told: int, left: bool) -> None:
-    step = Fill(after, told, left)
+@given(anything, st.integers(0, 2**40), st.booleans(), st.sampled_from(["", "sqlite"]))
+def test_a_step_is_read_wherever_it_goes_on(after: str, told: int, left: bool, first: str) -> None:
+    step = Fill(after, told, left, first)
     assert followers.read(record(followers.fill(TOPIC, step))) == step
+
+
+def test_a_step_that_was_written_before_it_named_the_first_is_read() -> None:
+    value = b'{"after": "x", "told": 3, "left": true}'
+    assert followers.read(Record(TOPIC, 0, 0, followers.FILL, value, (), 1)) == Fill("x", 3, True)
 
 
 @given(st.lists(st.tuples(anything, st.none() | anything, anything), min_size=2, unique=True))
@@ -143,6 +148,43 @@ async def test_an_outage_is_raised_for_the_whole_window() -> None:
     await first.apply([put("a", "x")])
     with pytest.raises(OutageError):
         await follow.follow(works(Changed("a", "news")), TOPIC, first, store)
+
+
+async def test_a_walk_goes_on_while_copies_fail() -> None:
+    first, store = Memory("first"), Memory("second")
+    late = Timeout("no answer in 30 s", dependency="store:second")
+    store.broken = [late]
+    await first.apply([put("a", "x"), put("b", "x")])
+    told = works(Changed("a", "news"), Fill(), Changed("b", "news"))
+    failed, step, also = await follow.follow(told, TOPIC, first, store)
+    assert (failed, also) == (Failed(late), Failed(late))
+    assert isinstance(step, Done)
+    assert len(step.outputs) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "dependency"),
+    [
+        (Timeout("no answer", dependency="store:first"), "store:first"),
+        (TransientError("odd"), "store:second"),
+        (OSError("reset"), "store:second"),
+    ],
+)
+async def test_a_step_of_a_walk_spends_no_attempt_on_what_may_pass(
+    error: Exception, dependency: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a dead letter it would end the walk, and nothing would begin it again."""
+    first, store = Memory("first"), Memory("second")
+    await first.apply([put("a", "x")])
+
+    async def fail(_keys: object) -> None:
+        raise error
+
+    monkeypatch.setattr(store, "heads", fail)
+    (outcome,) = await follow.follow(works(Fill()), TOPIC, first, store)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, OutageError)
+    assert outcome.error.dependency == dependency
 
 
 async def walk(first: Memory, store: Memory, monkeypatch: pytest.MonkeyPatch) -> list[Outgoing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,44 @@ async def test_rows_become_pieces_of_this_source_alone(tmp_path: Path):
         long = run._record(Row("x" * 2000, "text"))
         assert len(long.key or b"") < 100
         assert long.key == run._tombstone("x" * 2000).key
+
+
+async def test_kafka_is_known_to_be_back_before_an_ingest_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever waits for the probe would wait for all of the ingest, and it may wait for them."""
+    tree = {"filings": {"kind": "files", "path": str(tmp_path)}}
+    reads, sent = asyncio.Event(), []
+
+    class Kept(contextlib.nullcontext[Any]):
+        def __init__(self, _settings: Settings, _name: str) -> None:
+            super().__init__(self)
+
+        async def send(self, records: Any) -> None:
+            sent.append(records)
+
+    async def known(_runs: runs.Runs) -> runs.Known:
+        return runs.Known()
+
+    monkeypatch.setattr(ingest, "Transactions", Kept)
+    monkeypatch.setattr(runs.Runs, "read", known)
+    async with parts(tmp_path, sources=tree) as services:
+        breaker = services.runtime.breakers["kafka"]
+        source = sources.open_source(services.settings, "filings")
+
+        async def count(_since: Any) -> int:
+            reads.set()
+            return await asyncio.Event().wait()
+
+        monkeypatch.setattr(source, "count", count)
+        breaker.open("no broker answers", retry_after=0.0)
+        assert breaker.admit()
+        request = ingest.read(record({"source_id": "filings"}), Limits())
+        run = asyncio.create_task(ingest.Ingest(source, request, services.settings, services).run())
+        await asyncio.wait_for(reads.wait(), 10)
+        assert len(sent) == 1
+        assert not breaker.is_open
+        run.cancel()
 
 
 def test_what_is_kept_is_not_stale_with_the_rows_in_it():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,11 +13,11 @@ import pytest
 import structlog
 
 from runtime import Worker, lifecycle, process
-from tickertape import followers
+from tickertape import flows, followers, kafka_admin
 from tickertape.delivery.spec import Spec, TopicRoute
-from tickertape.errors import BrokerError, OutageError, StoreError
+from tickertape.errors import BrokerError, OutageError, SettingsError, StoreError
 from tickertape.followers import Fill
-from tickertape.record import Outgoing
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings
 from worker import TickertapeApp
 
@@ -332,6 +332,45 @@ async def test_a_store_beside_the_first_is_opened_however_late(
     assert two.standing.degraded() == {}
     assert "start sqlite" not in told  # it was open before
     await two.close()
+
+
+async def test_a_store_becomes_the_first_only_over_what_came_since_it_is(
+    two: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another took as the first, while this one did not follow, it does not have."""
+    topic = flows.follower("sqlite").topic(two.settings)
+    told: list[Fill] = []
+
+    async def waiting(_at: object, _group: str, _topic: str) -> AsyncIterator[object]:
+        for out in (followers.fill(topic, step) for step in told):
+            yield SimpleNamespace(
+                topic=topic,
+                partition=0,
+                offset=0,
+                key=out.key,
+                value=out.value,
+                headers=(),
+                timestamp=1,
+            )
+
+    async def none(_at: object, _names: object) -> list[str]:
+        return []
+
+    async def left(_at: object, _settings: Settings) -> list[str]:
+        return [topic]
+
+    monkeypatch.setattr(kafka_admin, "waiting", waiting)
+    monkeypatch.setattr(kafka_admin, "empty", none)
+    monkeypatch.setattr(kafka_admin, "followers_left", left)
+    (said,) = await two._fills_to_begin()
+    own = followers.read(Record(topic, 0, 0, said.key, said.value, (), 1))
+    assert own == Fill(left=True, first="sqlite")
+    told = [own, own]
+    assert await two._fills_to_begin() == [said]
+    for first in ("pgvector", ""):  # the latter: said before the first was named
+        told = [Fill(left=True, first=first), own]
+        with pytest.raises(SettingsError, match="sqlite was not first"):
+            await two._fills_to_begin()
 
 
 async def test_what_fills_a_new_store_is_sent_before_anything_is_consumed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +14,20 @@ import pytest
 from tests.contract.store_kit import delete, key, part, put, touch, vector_of, version
 from tests.memory_store import Memory
 from tickertape.cli.verify import Saved
+from tickertape.delivery.outcome import Outcome
+from tickertape.delivery.spec import Spec, TopicRoute
 from tickertape.documents import DocumentKey, Head
 from tickertape.editions import Edition
 from tickertape.errors import PermanentError
-from tickertape.pipeline import Embedded, Removal
+from tickertape.pipeline import Embedded, Item, Removal
+from tickertape.record import Outgoing, Record
 from tickertape.stores.copying import bring
 from tickertape.verify import stores as walks
 from tickertape.verify.chunks import cosine
 from tickertape.verify.findings import Finding, Kind, Tally
-from tickertape.verify.repair import COPIED, DELETED, Repair
+from tickertape.verify.repair import COPIED, DELETED, FORGOTTEN, SENT, Repair
 from tickertape.verify.stores import Mark, Walk
-from tickertape.verify.topics import unknown
+from tickertape.verify.topics import DELETES_DAYS, Topics, unknown
 from tickertape.versions import Origin, Stamp, Version
 
 KEYS = [key(f"id {number}") for number in range(10)]
@@ -262,6 +266,34 @@ async def test_a_delete_is_known_or_too_old_to_be() -> None:
     assert unknown(removal, ledger.head(DocumentKey("", "a"))) is None
     long_ago = replace(removal, version=version(1))
     assert unknown(long_ago, None) is None
+
+
+async def test_what_may_have_been_deleted_and_forgotten_is_told_and_not_sent_again() -> None:
+    days = [time.time() * 1000 - age * 86_400_000 for age in (DELETES_DAYS + 1, DELETES_DAYS - 1)]
+    old, new = (
+        put(id, "x", at=version(int(ms))).document
+        for id, ms in zip(("old", "new"), days, strict=True)
+    )
+    stale = put("stale", "y", at=version(int(days[0]))).document
+    items: list[Item] = [old, new, stale]
+
+    async def handle(_works: object) -> list[Outcome]:
+        return []
+
+    spec = Spec("write", {"t": TopicRoute("t")}, lambda record: items[record.offset], handle)
+    ledger = Memory()
+    await ledger.apply([put("stale", "x", at=version(1))])
+    records = [Record("t", 0, at, b"k", b"v", (), 1) for at in range(3)]
+    lost = [one for _, one in await Topics("", "", [spec], ledger)._look(spec, records)]
+    assert [one.finding.key.id for one in lost if one.finding.key] == ["old", "new", "stale"]
+    sent: list[Outgoing] = []
+
+    async def send(records: Sequence[Outgoing]) -> list[Exception | None]:
+        sent.extend(records)
+        return [None] * len(records)
+
+    assert await Repair([ledger], send=send).resend(lost) == [FORGOTTEN, SENT, SENT]
+    assert [out.key for out in sent] == [b"new", b"stale"]
 
 
 def test_a_tally_is_read_as_it_was_written() -> None:

@@ -8,7 +8,7 @@ that the source does not say is deleted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tickertape.documents import Applied, Copy, DocumentKey, Head
@@ -18,6 +18,7 @@ from tickertape.stores.base import Store
 
 READS = 8  # at once; each is a document with its vectors
 STEP = 64  # documents in memory
+CHUNKS = 2_000  # in memory and in one call of the target; one document may have more
 TRIES = 5  # of a document that others change meanwhile
 
 
@@ -44,8 +45,7 @@ async def bring(
         todo = [(head, None) for head in (await source.heads(wanted)).values()]
     else:
         todo = await differing(source, target, wanted)
-    for start in range(0, len(todo), STEP):
-        step = todo[start : start + STEP]
+    for step in _steps(todo):
         for _ in range(TRIES):
             step = await _bring(source, target, step, brought)
             if not step:
@@ -57,6 +57,23 @@ async def bring(
                 dependency=f"store:{target.name}",
             )
     return brought
+
+
+def _steps(
+    todo: Sequence[tuple[Head, Head | None]],
+) -> Iterator[list[tuple[Head, Head | None]]]:
+    """Part them, so that no call of the target is too large to end in time."""
+    step: list[tuple[Head, Head | None]] = []
+    chunks = 0
+    for pair in todo:
+        count = pair[0].chunk_count
+        if step and (len(step) == STEP or chunks + count > CHUNKS):
+            yield step
+            step, chunks = [], 0
+        step.append(pair)
+        chunks += count
+    if step:
+        yield step
 
 
 async def differing(

@@ -24,6 +24,7 @@ from tickertape.versions import Version
 
 COPIED, DELETED, SENT = "copied", "deleted", "sent again"
 MENDED = (COPIED, DELETED)
+FORGOTTEN = "not sent again: deletes of its time are forgotten, so it may have been deleted since"
 
 Send = Callable[[Sequence[Outgoing]], Awaitable[list[Exception | None]]]
 
@@ -67,8 +68,12 @@ class Repair:
         """Send records again, under the versions that they had."""
         if self.send is None:
             return ["no broker"] * len(lost)
-        errors = await self.send([one.again for one in lost])
-        return [SENT if error is None else str(error) for error in errors]
+        sent = iter(await self.send([one.again for one in lost if one.again is not None]))
+        told = []
+        for one in lost:
+            error = FORGOTTEN if one.again is None else next(sent)
+            told.append(SENT if error is None else str(error))
+        return told
 
     async def _copy(self, store: Store, keys: Sequence[DocumentKey]) -> dict[DocumentKey, str]:
         first = self.stores[0]

@@ -40,10 +40,11 @@ Place = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Lost:
-    """A record that the ledger does not know of, and what sends it again."""
+    """A record that the ledger does not know of, and what sends it again; None: that would bring
+    back what may have been deleted so long ago that the delete is forgotten."""
 
     finding: Finding
-    again: Outgoing
+    again: Outgoing | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,9 @@ class Topics:
             if detail is not None:
                 finding = Finding(Kind.MISSING, self.first.name, _key(item), detail)
                 base = spec.routes[record.topic].base
-                found.append((record, Lost(finding, _again(record, base, item))))
+                forgotten = _is_old(item) and _key(item) not in heads
+                again = None if forgotten else _again(record, base, item)
+                found.append((record, Lost(finding, again)))
         return found
 
 
@@ -164,12 +167,17 @@ def unknown(item: Item, head: Head | None) -> str | None:
 
 
 def _undeleted(item: Removal, head: Head | None) -> str | None:
-    old = item.version.stamp.ms < (time.time() - DELETES_DAYS * 86_400) * 1000
     latest = [said.latest for said in head.editions.deletes.values()] if head is not None else []
     known = any(stamp is not None and stamp >= item.version.stamp for stamp in latest)
-    if old or known:
+    if known or _is_old(item):
         return None
     return f"its delete is not known, as {item.origin} says"
+
+
+def _is_old(item: Item) -> bool:
+    """Whether a delete of then, or of any time since, may be forgotten."""
+    said = item.document if isinstance(item, Embedded) else item
+    return said.version.stamp.ms < (time.time() - DELETES_DAYS * 86_400) * 1000
 
 
 def _key(item: Item) -> DocumentKey:
