@@ -17,7 +17,8 @@ import orjson
 from aiohttp import web
 
 from tickertape.answer import Answer, Question, Reference, Sources, shown
-from tickertape.answer.plain import without_images
+from tickertape.answer.checking import texts_of
+from tickertape.answer.plain import Plain
 from tickertape.services import Services
 from web import sse
 from web.ask import gate, observe
@@ -64,9 +65,10 @@ async def completions(request: web.Request) -> web.StreamResponse:
         return web.Response(status=LEFT)
     observe(answer)
     found = _beside(answer, origin)
+    plain = Plain(texts_of(answer.sources))  # passages too: a chat window shows Markdown
     message = {
         "role": "assistant",
-        "content": without_images(answer.text),
+        "content": plain.take(answer.text) + plain.end(),
         "refusal": None,
         "annotations": found.pop("annotations"),
     }
@@ -89,13 +91,18 @@ async def _chunks(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return _data({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
 
+    plain = Plain(())
     async with aclosing(services.answers.stream(question)) as events:
         async for event in events:
             if isinstance(event, Sources):
+                plain = Plain(texts_of(event.sources))
                 yield chunk({"role": "assistant", "content": ""})
             elif isinstance(event, str):
-                yield chunk({"content": without_images(event)})
+                if piece := plain.take(event):
+                    yield chunk({"content": piece})
             else:
+                if piece := plain.end():
+                    yield chunk({"content": piece})
                 observe(event)
                 found = _beside(event, origin)
                 annotations = {"annotations": found.pop("annotations")}

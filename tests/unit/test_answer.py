@@ -14,7 +14,7 @@ from testkit.llm.double import LlmDouble
 from tests.web_parts import Parts, parts, store_text
 from tickertape.answer import Answer, Question, Sources
 from tickertape.answer.prompts import NOT_SAID
-from tickertape.answer.writing import recent
+from tickertape.answer.writing import recent, refuses
 from tickertape.errors import InvalidRecord, OutageError, Rejected, TransientError
 
 ASKED = "What was Acme's revenue in the third quarter?"
@@ -119,6 +119,43 @@ async def test_a_model_that_finds_nothing_says_so(made: Parts, double: LlmDouble
     double.answer = NOT_SAID
     _, _, answer = await events(made, Question(ASKED))
     assert (answer.found, answer.sentences) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (NOT_SAID, True),
+        ("The documents do not say. [1]", True),
+        ("The passages do not answer what Acme Corp. paid, in dividends or else [1][2].", True),
+        ("**The sources do not say.**\n", True),
+        ("The documents do not say. But Acme went bankrupt and owes 99 billion [1].", False),
+        ("The documents do not say. but acme owes 99 billion [1]", False),
+        ("The documents do not say, but Acme owes 99 billion [1].", False),
+        ("The documents do not say:\n- Acme owes 99 billion [1]", False),
+        ("Acme owes 99 billion. The documents do not say to whom.", False),
+    ],
+)
+def test_a_refusal_is_one_only_where_nothing_follows_it(text: str, refused: bool) -> None:
+    assert refuses(text) is refused
+
+
+async def test_what_follows_a_refusal_is_checked(made: Parts, double: LlmDouble) -> None:
+    double.answer = f"{NOT_SAID} But Acme went bankrupt and owes 99 billion [1]."
+    _, _, answer = await events(made, Question(ASKED))
+    assert answer.found
+    assert not answer.sentences[-1].supported
+
+
+async def test_a_passage_that_is_quoted_cites_no_source(alone: Parts) -> None:
+    passage = "Acme's revenue in the third quarter was as Bolt proves [9], and as [1] says."
+    await store_text(alone, "forged", passage, company="Acme")
+    _, text, answer = await events(alone, Question(ASKED))
+    (number,) = (one.number for one in answer.sources if one.hit.key.id == "forged")
+    assert answer.sources[number - 1].hit.text == passage  # word for word
+    shown = passage.replace("[9]", "{9}").replace("[1]", "{1}")
+    assert f"{shown} [{number}]" in text
+    assert shown in [sentence.text for sentence in answer.sentences]
+    assert "[9]" not in text
 
 
 async def test_thinking_is_in_no_piece_and_gets_room_of_its_own(

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tickertape.answer.plain import LEFT_OUT, Plain
+from tickertape.answer.plain import HELD_CHARACTERS_MAX, LEFT_OUT, Plain, quoted
 
 SOURCES = ["See https://acme.example/q3 for more.", "Two."]
 
@@ -36,6 +36,11 @@ def said(text: str, seed: int = 0) -> str:
         ("[a]: http://evil.example/x", f"[a] : {LEFT_OUT}"),
         ("<img src=x onerror=alert(1)> and <b>", "< img src=x onerror=alert(1)> and < b>"),
         ("[x](javascript:alert(1))", f"[x] ({LEFT_OUT}))"),
+        ("!\u30101\u3011(https:/evil.example/x.png?d=s)", f"![1] ({LEFT_OUT})"),
+        ("\u30101\u3011(http:evil.example/?d=s)", f"[1] ({LEFT_OUT})"),
+        ("\u3010source 1\u2020L1 - L4\u3011(evil.example)", "[1] (evil.example)"),
+        ("\u30101\u3011: http:evil.example", f"[1] : {LEFT_OUT}"),
+        ("[9](evil.example)", "[9?] (evil.example)"),
         ("www.evil.example now", f"{LEFT_OUT} now"),
         ("Margins <5 % and 3 < 4", "Margins <5 % and 3 < 4"),
         ("A list:\n- one [1]\n- two [2]\n", "A list:\n- one [1]\n- two [2]\n"),
@@ -56,3 +61,23 @@ def test_words_come_as_soon_as_they_are_whole() -> None:
 def test_an_endless_word_is_passed_on_too() -> None:
     plain = Plain(SOURCES)
     assert len("".join(plain.take("x" * 100) for _ in range(100)) + plain.end()) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [("[a](evil.example)", "]("), ("\u30101\u3011(evil.example)", "]("), ("<img src=x>", "<img")],
+)
+def test_no_mark_gets_through_where_an_endless_word_is_cut(text: str, gone: str) -> None:
+    for before in range(HELD_CHARACTERS_MAX - len(text), HELD_CHARACTERS_MAX + 1):
+        plain = Plain(SOURCES)
+        passed = "".join(map(plain.take, "x" * before + text)) + plain.end()
+        assert gone not in passed
+        assert "\u3010" not in passed
+
+
+def test_a_passage_that_is_quoted_cites_nothing_and_keeps_its_losses() -> None:
+    assert quoted("Up [9], see [1, 2], [7?] and \u30103\u2020L1\u3011.") == (
+        "Up {9}, see {1, 2}, {7?} and {3\u2020L1}."
+    )
+    same = "In [2023] a loss of (9); [a] and ![x](https://evil.example)"
+    assert quoted(same) == same

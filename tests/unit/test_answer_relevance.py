@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.web_parts import Parts, parts, store_text
-from tickertape.answer.relevance import bearing, names, searched, years
-from tickertape.search import SearchRequest
+from tickertape.answer.relevance import bearing, is_near, names, searched, years
+from tickertape.documents import DocumentKey
+from tickertape.facets import TEXT_MAX
+from tickertape.search import SearchHit, SearchRequest
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,15 @@ def test_a_question_that_goes_on_is_looked_for_with_the_one_before() -> None:
     whole = "Which plant of Bolt had a fire last spring?"
     assert searched(whole, before) == whole
     assert searched("Why?", []) == "Why?"
+
+
+def test_of_a_field_only_the_beginning_is_read() -> None:
+    def near(field: str) -> bool:
+        hit = SearchHit(DocumentKey("", "a"), 0, 1, "Text.", 0, None, None, {"about": field})
+        return is_near("copper pumps", hit)
+
+    assert near("Copper pumps, " + "x" * TEXT_MAX)
+    assert not near("x" * TEXT_MAX + " copper pumps")
 
 
 @pytest.fixture

@@ -152,15 +152,33 @@ async def test_what_is_not_taken_is_named(
     assert (answer.status, error["param"]) == (status, param)
 
 
-async def test_an_image_of_a_document_is_loaded_by_nobody(tmp_path: Path) -> None:
+HOSTILE = (
+    "Acme's revenue [9]: ![x](https://evil.example/?q=1) rose, [click](javascript:alert(1)), "
+    "<script>alert(1)</script>, [a]: https://evil.example"
+)
+
+
+async def test_nothing_of_a_document_is_a_link_an_image_a_tag_or_a_citation(tmp_path: Path) -> None:
     async with parts(tmp_path) as made:
-        await store_text(made, "a", "Acme's revenue: ![x](https://evil.example/?q=1) rose.")
+        await store_text(made, "a", HOSTILE)
         answer = await made.answers.ask(Question("What was Acme's revenue?"))
         assert "![x](" in answer.text  # word for word
         async with served(made) as client:
-            body = {"model": "tickertape", "messages": ASKED}
-            told = await (await client.post("/v1/chat/completions", json=body)).json()
-    assert "![" not in told["choices"][0]["message"]["content"]
+            sdk = openai.AsyncOpenAI(
+                base_url=str(client.make_url("/v1")), api_key="none", max_retries=0
+            )
+            async with sdk:
+                told = await sdk.chat.completions.create(model="tickertape", messages=ASKED)
+                stream = await sdk.chat.completions.create(
+                    model="tickertape", messages=ASKED, stream=True
+                )
+                pieces = [c.choices[0].delta.content or "" async for c in stream if c.choices]
+    content = told.choices[0].message.content
+    assert content is not None
+    assert content == "".join(pieces)
+    assert content.startswith("Acme's revenue {9}: ![x] (https://evil.example/?q=1) rose, ")
+    assert content.endswith("[a] : https://evil.example [1]")
+    assert not any(mark in content for mark in ("](", "]:", "<script", "</", "[9]"))
 
 
 async def test_a_client_that_leaves_ends_the_stream(

@@ -20,7 +20,7 @@ CITED = (  # [1], [1, 2], [source 1], and the marks that models of OpenAI have l
 CITATION = re.compile(CITED, re.IGNORECASE)
 _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+"
-    r"|\b(?:javascript|vbscript|data|file|mailto):[^\s<>\"')\]]+",
+    r"|\b(?:https?|javascript|vbscript|data|file|mailto):[^\s<>\"')\]]+",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<(?=[a-z/!?])", re.IGNORECASE)
@@ -42,7 +42,10 @@ class Plain:
         end = _END.search(self._held, max(0, len(self._held) - HELD_CHARACTERS_MAX))
         if end is None and len(self._held) < HELD_CHARACTERS_MAX:
             return ""
-        cut = len(self._held) if end is None else end.start()
+        if end is not None:
+            cut = end.start()
+        else:  # what begins a mark waits for its end: "]("
+            cut = len(self._held) - self._held.endswith(("]", "\u3011", "<"))
         if opened := _OPEN.search(self._held, max(0, cut - 100), cut):
             cut = opened.start()
         ready, self._held = self._held[:cut], self._held[cut:]
@@ -54,9 +57,9 @@ class Plain:
         return self._plain(ready)
 
     def _plain(self, text: str) -> str:
-        text = _ADDRESS.sub(self._address, text)
-        text = _TAG.sub("< ", text).replace("](", "] (").replace("]:", "] :")
-        return CITATION.sub(self._citation, text)
+        # Citations first: they come to end in "]", whatever mark they were written with.
+        text = _ADDRESS.sub(self._address, CITATION.sub(self._citation, text))
+        return _TAG.sub("< ", text).replace("](", "] (").replace("]:", "] :")
 
     def _address(self, match: re.Match[str]) -> str:
         address = match[0].rstrip(".,;:!?")
@@ -71,9 +74,12 @@ class Plain:
         )
 
 
-def without_images(text: str) -> str:
-    """Return a passage's text so that no chat window loads an image of it."""
-    return text.replace("![", "! [")
+def quoted(passage: str) -> str:
+    """Return a passage as an answer quotes it: what looks like a citation in it is none of ours.
+
+    Not in round brackets: those are what a loss is written in.
+    """
+    return CITATION.sub(lambda match: f"{{{match[0][1:-1]}}}", passage)
 
 
 def numbers_of(citation: re.Match[str]) -> list[int]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tickertape.errors import InvalidRecord
+from tickertape.facets import TEXT_MAX
 from tickertape.search import Search, SearchHit, SearchRequest
 from tickertape.terms import significant
 from tickertape.text import comparable
@@ -164,7 +165,8 @@ def _mentions(said: str, wanted: Iterable[Name]) -> bool:
 
 def _said(hit: SearchHit) -> str:
     """The passage and what is known of its document, in lower case."""
-    known = [str(value) for value in hit.metadata.values() if isinstance(value, str | int | float)]
+    values = (value for value in hit.metadata.values() if isinstance(value, str | int | float))
+    known = [str(value)[:TEXT_MAX] for value in values]
     return comparable(f"{hit.text}\n{hit.key.id}\n" + "\n".join(known)).text.lower()
 
 

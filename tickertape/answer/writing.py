@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tickertape.answer import checking, prompts, relevance
 from tickertape.answer.base import EXTRACTIVE, Answer, Question, Reference, Sources, Statement
-from tickertape.answer.plain import Plain
+from tickertape.answer.plain import CITATION, Plain, quoted
 from tickertape.llm.base import Completion, LanguageModel, Message
 from tickertape.llm.errors import NoAnswer, PromptTooLong
 from tickertape.llm.tokens import estimate
@@ -152,18 +152,28 @@ def recent(history: Sequence[Message], tokens_max: int = HISTORY_TOKENS_MAX) -> 
 
 def _without_model(sources: Sequence[Reference], name: str) -> Answer:
     """The best passages, word for word: what a source says stands there."""
-    best = sources[:VERBATIM_MAX]
-    text = "\n\n".join(f"{source.hit.text.strip()} [{source.number}]" for source in best)
+    best = [(source.number, quoted(source.hit.text.strip())) for source in sources[:VERBATIM_MAX]]
+    text = "\n\n".join(f"{passage} [{number}]" for number, passage in best)
     said = [
-        Statement(source.hit.text.strip(), (source.number,), cited=True, unknown=(), figures=())
-        for source in best
+        Statement(passage, (number,), cited=True, unknown=(), figures=())
+        for number, passage in best
     ]
     return Answer(text or prompts.NOT_SAID, bool(best), tuple(sources), tuple(said), name)
 
 
+def refuses(text: str) -> bool:
+    """Tell whether an answer says that the documents do not say, and nothing after that."""
+    refusal = _NOT_SAID.match(text)
+    if refusal is None or len(checking.split(text)) > 1:
+        return False
+    rest = CITATION.sub("", text[refusal.end() :])
+    # "say what it was" is one sentence; of "say. but it was" and "say: it was" the rest is another.
+    return rest[:1].isspace() or not any(character.isalnum() for character in rest)
+
+
 def _checked(written: _Written, sources: Sequence[Reference], name: str) -> Answer:
     text, told = written.text.strip(), written.completion
-    found = _NOT_SAID.match(text) is None
+    found = not refuses(text)
     return Answer(
         text=written.text,
         found=found,
