@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka import errors as kafka
 
-from tickertape.delivery.refusals import OF_THE_BATCH, TAKES_NOTHING, verdict
 from tickertape.errors import ErrorClass, OutageError, PermanentError, TransientError, classify
+from tickertape.kafka.refusals import OF_THE_BATCH, TAKES_NOTHING, verdict
 
 ALL = [
     each

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from tickertape.delivery.refusals import OF_THE_BATCH, verdict
 from tickertape.errors import TransientError
 from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.header_names import all_text, encodable, new_batch
+from tickertape.kafka.refusals import OF_THE_BATCH, verdict
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
@@ -65,7 +65,7 @@ class KafkaPublisher:
 
     async def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
         """Send all; one entry each: None where it is acknowledged, else what
-        `tickertape.delivery.refusals` makes of the error.
+        `tickertape.kafka.refusals` makes of the error.
 
         A batch a partition, made here: one confirmation each, where a record by itself costs a
         future and a turn of the event loop.

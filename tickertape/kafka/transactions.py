@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from tickertape.errors import OutageError, TransientError
 from tickertape.kafka.brokers import brokers_of, client
 from tickertape.kafka.header_names import encodable
+from tickertape.kafka.refusals import OF_THE_BATCH, verdict
 from tickertape.record import Outgoing
 from tickertape.settings import Settings
 from tickertape.topics import COPY_BYTES_MAX
@@ -76,13 +77,16 @@ class Transactions:
         Raises:
             OutageError: Kafka does not answer; none of them is there, or all are.
             TransientError: another has taken the name, and none of them is there.
+            PermanentError: one of them is refused, as too large, and none of them is there.
         """
         producer = self._producer
         assert producer is not None
         sent: list[asyncio.Future[object]] = []
+        topic = ""
         try:
             await producer.begin_transaction()
             for record in records:
+                topic = record.topic
                 sent.append(
                     await producer.send(
                         record.topic,
@@ -92,7 +96,12 @@ class Transactions:
                         headers=[(encodable(name), value) for name, value in record.headers],
                     )
                 )
+            for record, future in zip(records, sent, strict=True):
+                topic = record.topic
+                await future  # the commit goes on without what was refused
             await producer.commit_transaction()
+        except OF_THE_BATCH as error:
+            raise verdict(topic, error) from error
         except KafkaError as error:
             raise _error(error) from error
         finally:
