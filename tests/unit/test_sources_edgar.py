@@ -206,6 +206,16 @@ async def test_forms_dates_and_numbers_choose(sec: Sec):
         await rows(source(sec, companies="nope"))
 
 
+async def test_a_filing_that_is_not_there_yet_is_asked_for_again(sec: Sec):
+    made = source(sec, forms="8-K")
+    sec.refuse[f"{EIGHT[0]}.txt"] = [web.Response(status=404)]
+    (page,) = await pages(made)
+    assert isinstance(page.rows[0], Unread)
+    (page,) = await pages(made, None, page.bookmark)
+    assert isinstance(page.rows[0], Row)
+    assert await rows(made, None, page.bookmark) == []
+
+
 def blocked() -> web.Response:
     return web.Response(status=403, body=b"<h1>Request Rate Threshold Exceeded</h1>")
 

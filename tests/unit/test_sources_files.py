@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -205,3 +206,38 @@ def test_a_wrong_configuration_is_one_line_that_names_the_field(
     with pytest.raises(SettingsError) as error:
         source(tmp_path, **config)
     assert str(error.value).startswith(said)
+
+
+async def test_a_run_goes_on_behind_a_name_that_is_no_unicode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tickertape.sources.files.PAGE_ROWS", 1)
+    for name in (b"\xffa.txt", b"b.txt", b"\xc3\xa9.txt"):
+        (tmp_path / os.fsdecode(name)).write_text("Revenue rose.")
+    made = source(tmp_path)
+    whole = await pages(made)
+    ids = [row.id for page in whole for row in page.rows]
+    assert sorted(ids) == ids == ["\\xffa.txt", "b.txt", "é.txt"]
+    for number, page in enumerate(whole, 1):
+        assert [row.id for row in await rows(made, page.bookmark)] == ids[number:]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+async def test_what_cannot_be_read_for_a_moment_is_no_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    (tmp_path / name).write_text("text\nRevenue rose.")
+    made, opened, code = source(tmp_path), Path.open, errno.EIO
+
+    def fail(path: Path, *how: Any, **named: Any) -> Any:
+        if path.name == name:
+            raise OSError(code, os.strerror(code))
+        return opened(path, *how, **named)
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(TransientError, match=f"filings: {name}: {os.strerror(errno.EIO)}"):
+        await rows(made)
+    code = errno.EACCES
+    assert await only(made) == Unread(name, os.strerror(errno.EACCES))
+    monkeypatch.setattr(Path, "open", opened)
+    assert isinstance(await only(made), Row)

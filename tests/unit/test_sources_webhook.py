@@ -15,6 +15,8 @@ from tests.web_parts import Client, Parts
 from tickertape.errors import PermanentError, SettingsError
 from tickertape.settings import Settings
 from tickertape.sources import open_source
+from tickertape.sources.base import Row
+from tickertape.sources.webhook import WebhookSource
 
 SECRET = "a secret of ours"
 BODY = json.dumps({"id": 7, "issue": {"title": "Fire", "body": "A line stopped."}}).encode()
@@ -83,6 +85,18 @@ async def test_a_delete_is_a_tombstone_and_a_list_is_several(
     many = json.dumps({"data": {"events": [{"text": "one"}, {"text": "two"}]}}).encode()
     answer = await client.post("/hooks/plain", data=many, headers=headers("plain", many))
     assert len(set((await answer.json())["ids"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "gone"), [(True, True), (1, True), ("true", True), (False, False), (None, False)]
+)
+def test_a_delete_may_be_told_by_a_boolean(state: Any, gone: bool) -> None:
+    config = {**MAPPED, "delete_field": "deleted", "delete_values": ["true", "1", ""]}
+    settings = Settings(_env_file=None, sources={"s": config})  # type: ignore[call-arg]
+    made = open_source(settings, "s")
+    assert isinstance(made, WebhookSource)
+    (item,) = made.read({"id": 7, "text": "Revenue rose.", "deleted": state}).items
+    assert item == "7" if gone else isinstance(item, Row)
 
 
 @pytest.mark.parametrize("name", ["github", "stripe", "plain", "token"])

@@ -156,7 +156,9 @@ class EdgarSource:
             for at in range(0, len(filings), PAGE_FILINGS):
                 portion = filings[at : at + PAGE_FILINGS]
                 rows = [row for filing in portion for row in await self._rows(filing)]
-                seen[str(cik)] = _recent(seen.get(str(cik), []), portion)
+                unread = {row.id for row in rows if isinstance(row, Unread)}  # asked for again
+                read = [filing for filing in portion if filing.accession not in unread]
+                seen[str(cik)] = _recent(seen.get(str(cik), []), read)
                 yield Page(rows, {"cik": cik, "after": list(portion[-1].order), "seen": dict(seen)})
 
     # Which filings there are
@@ -374,6 +376,8 @@ def _listed(cik: int, company: Mapping[str, Any], listed: Mapping[str, Any]) -> 
 def _recent(seen: Sequence[str], portion: Sequence[_Filing]) -> list[str]:
     """The filings of the last days: what is listed late has an older date."""
     every = [*seen, *(" ".join(filing.order) for filing in portion)]
+    if not every:
+        return []
     newest = date.fromisoformat(max(every).partition(" ")[0])
     oldest = (newest - LATE).isoformat()
     return sorted(one for one in every if one >= oldest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import errno
 import fnmatch
 import hashlib
 import importlib
@@ -44,6 +45,7 @@ from tickertape.values import clean
 
 LINE_BYTES_MAX = 16 * 2**20
 NOT_YET = ("*.tmp", "*.part", "*.partial", "*.crdownload", "*.swp", "*~", "~$*")
+LASTING = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 MARGIN_NS = 2 * 10**9  # some file systems keep two seconds
 PDFS = (".pdf",)
 PAGES = (".html", ".htm", ".xhtml")
@@ -204,7 +206,7 @@ class FilesSource:
             if root.is_file():
                 yield self._file(root.parent, root, root.name)
                 return
-            names = sorted(_below(root))
+            names = sorted(_below(root), key=lambda name: (_shown(name), name))  # as bookmarks do
         except OSError as error:
             raise TransientError(f"{self.name}: {error.filename}: {error.strerror}") from None
         for name in names:
@@ -214,7 +216,8 @@ class FilesSource:
                 except FileNotFoundError:
                     continue  # it is gone meanwhile
                 except OSError as error:
-                    yield _File(name, root / name, 0, time.time_ns(), 0.0, str(error.strerror))
+                    refused = self._lasting(name, error)
+                    yield _File(_shown(name), root / name, 0, time.time_ns(), 0.0, refused)
 
     def _is_meant(self, name: str) -> bool:
         base = name.rpartition("/")[2]
@@ -237,9 +240,18 @@ class FilesSource:
         elif stat.st_size > self.config.bytes_max:
             refused = f"{stat.st_size:,} bytes are over bytes_max ({self.config.bytes_max:,})"
         touched = max(stat.st_mtime_ns, stat.st_ctime_ns, path.lstat().st_ctime_ns)
-        # A name that is no Unicode cannot be an id
-        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return _File(clean(shown), real, stat.st_size, touched, stat.st_mtime, refused)
+        return _File(_shown(name), real, stat.st_size, touched, stat.st_mtime, refused)
+
+    def _lasting(self, name: str, error: OSError) -> str:
+        """Say why a file cannot be read, where that stays so until it is touched.
+
+        Raises:
+            TransientError: it may be read later, and would not be: nobody touches it.
+        """
+        reason = error.strerror or type(error).__name__
+        if error.errno not in LASTING:
+            raise TransientError(f"{self.name}: {_shown(name)}: {reason}") from error
+        return reason
 
     # What is in a file
 
@@ -257,7 +269,7 @@ class FilesSource:
         except FileNotFoundError:
             return  # it is gone: its absence says so
         except OSError as error:
-            yield Unread(file.name, error.strerror or type(error).__name__)
+            yield Unread(file.name, self._lasting(file.name, error))
         except (Rejected, ValueError, csv.Error) as error:
             yield Unread(file.name, str(error))
 
@@ -354,6 +366,11 @@ class FilesSource:
                     yield Unread(id, f"{len(cells)} cells under {len(heads)} columns")
                     continue
                 yield self._of_fields(file, id, dict(zip(heads, cells, strict=False)))
+
+
+def _shown(name: str) -> str:
+    """A name as an id: one that is no Unicode cannot be one."""
+    return clean(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _as_it_was(file: _File, since: Bookmark | None) -> bool:

@@ -19,7 +19,7 @@ from tickertape import feed, values
 from tickertape.encode import to_json
 from tickertape.errors import InvalidRecord, Rejected
 from tickertape.sources.base import Bookmark, Description, Page, Row, SourceConfig
-from tickertape.sources.fields import labelled, rest
+from tickertape.sources.fields import labelled, rest, said
 from tickertape.text import blank
 
 TOLERANCE_SECONDS = 300.0  # of a signature with a time, as Stripe has it
@@ -154,7 +154,8 @@ class WebhookSource:
             id = values.identifier(config.id_field, _at(item, config.id_field))
             if id is None:
                 raise InvalidRecord(config.id_field, "an id")
-        if config.delete_field and str(_at(item, config.delete_field)) in config.delete_values:
+        state = _at(item, config.delete_field) if config.delete_field else None
+        if state is not None and said(state) in config.delete_values:
             assert id is not None
             return id
         text_fields = config.text_fields or tuple(n for n in feed.TEXT_FIELDS if n in item)[:1]
