@@ -26,6 +26,7 @@ from tickertape.sources.requests import records
 FIRST = 0  # whose partition it is, watches
 BUSY_SHARE = 20  # so many times as long as a look takes, is at least waited for the next
 PAUSE_SECONDS_MAX = 60.0  # after a look that failed
+AGAIN_SECONDS, AGAIN_SECONDS_MAX = 60.0, 3600.0  # after an ingest that failed: doubled each time
 
 log = structlog.get_logger("tickertape.watching")
 
@@ -50,6 +51,8 @@ class Watch:
         self._ingested: str | None = None  # the fingerprint that was asked for
         self._seen: str | None = None  # that of the last look
         self._batch: str | None = None
+        self._again = AGAIN_SECONDS
+        self._due: float | None = None  # monotonic: when it is seen whether the last read all
         self._log = log.bind(source=source.name)
 
     async def run(self) -> None:
@@ -82,13 +85,16 @@ class Watch:
         services = self._services()
         if self._batch is not None:
             state = services.batches.get(self._batch)
-            if state is not None and state["status"] not in FINISHED:
-                return
+            if state is not None:
+                if state["status"] not in FINISHED:
+                    return
+                self._finished(failed=state["status"] == "failed")
         if not self._known:
-            last = (await Runs(self._settings, self._source.name).read()).last
-            self._ingested = last.fingerprint if last is not None else None
+            self._ingested = await self._last()
             await self._source.start()
             self._known = True
+        elif self._due is not None and time.monotonic() >= self._due:
+            self._ingested, self._due = await self._last(), None
         before, self._seen = self._seen, await self._source.fingerprint()
         if self._seen in (self._ingested, None) or self._seen != before:
             return
@@ -98,5 +104,18 @@ class Watch:
         for error in await services.publisher.send(asked):
             if error is not None:
                 raise error
-        self._ingested = self._seen
+        self._ingested, self._due = self._seen, None
         self._log.info("changed", batch=self._batch)
+
+    def _finished(self, *, failed: bool) -> None:
+        """What failed is looked up after a pause: where its run did not read all, it is asked for
+        again."""
+        self._batch = None
+        if failed:
+            self._due = time.monotonic() + self._again
+        self._again = min(2 * self._again, AGAIN_SECONDS_MAX) if failed else AGAIN_SECONDS
+
+    async def _last(self) -> str | None:
+        """The fingerprint of what the last run that read all has read."""
+        last = (await Runs(self._settings, self._source.name).read()).last
+        return last.fingerprint if last is not None else None
