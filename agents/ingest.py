@@ -38,8 +38,10 @@ from tickertape.runs import Known, Run, Runs
 from tickertape.services import Services
 from tickertape.settings import Settings
 from tickertape.sources.base import Page, Row, Source, Unread
+from tickertape.topics import RECORD_BYTES_MAX
 
 REASON_BYTES_MAX = 2000
+PIECE_BYTES_MAX = RECORD_BYTES_MAX - 2**12  # less its key, and what Kafka has around it
 AT_ONCE = 4  # ingests of one worker
 AHEAD_SECONDS = 0.2
 AGAIN_SECONDS = 1.0
@@ -157,7 +159,9 @@ class Ingest:
         async with Transactions(self._settings, name) as transactions:
             known = await self._runs.read()
             run = known.run or await self._first(known)
-            if known.begun is None:
+            # A newer full run, which saw all, removed where this one began, and its first pages
+            overtaken = known.run is not None and known.begun is None
+            if known.run is None:
                 await transactions.send(self._runs.begin(run))
                 known = replace(known, begun=known.end)  # what came since is of others
             self._services.runtime.breakers["kafka"].succeeded()  # nobody waits for all of it
@@ -165,7 +169,9 @@ class Ingest:
             if not run.ended:
                 run = await self._send(transactions, run, known)
             removed = 0
-            if not run.swept:
+            if overtaken:  # what it did not see is not known, nor needed: the newer one removed it
+                await transactions.send(self._runs.end(replace(run, swept=True)))
+            elif not run.swept:
                 removed = await self._sweep(transactions, run, known)
             await self._declare(run.base + run.sent)
         self._log.info("ingested", documents=run.sent, removed=removed)
@@ -228,7 +234,7 @@ class Ingest:
         """Wait while too much of it waits to be embedded."""
         while True:
             state = self._services.batches.get(run.batch_id) or {}
-            done = state.get("processed_documents") or 0
+            done = (state.get("processed_documents") or 0) + (state.get("repeats") or 0)
             if run.base + run.sent - done < self._settings.ingest_ahead_max:
                 return
             await asyncio.sleep(AHEAD_SECONDS)
@@ -263,16 +269,23 @@ class Ingest:
             self._total = total
 
     def _record(self, row: Row | Unread) -> Outgoing:
-        name = self._source.name
-        headers, reason = [], ""
         if isinstance(row, Unread):
-            reason = row.reason
-        elif len(row.text) > self._settings.text_bytes_max:  # the rest are judged as any other's
+            return self._unread(row.id, row.reason)
+        if len(row.text) > self._settings.text_bytes_max:  # the rest are judged as any other's
             reason = f"{len(row.text)} characters (TICKERTAPE_TEXT_BYTES_MAX)"
-        if reason:
-            said = f"{row.id}: {reason}".encode("utf-8", "replace")
-            headers, row = [(h.UNREADABLE, said[:REASON_BYTES_MAX])], Row(row.id, "")
-        assert isinstance(row, Row)
+            return self._unread(row.id, reason)
+        record = self._piece(row)
+        size = len(record.value or b"")
+        if size > PIECE_BYTES_MAX:
+            return self._unread(row.id, f"{size} bytes are over {PIECE_BYTES_MAX} as a record")
+        return record
+
+    def _unread(self, id: str, reason: str) -> Outgoing:
+        said = f"{id}: {reason}".encode("utf-8", "replace")
+        return self._piece(Row(id, ""), [(h.UNREADABLE, said[:REASON_BYTES_MAX])])
+
+    def _piece(self, row: Row, headers: Sequence[tuple[str, bytes]] = ()) -> Outgoing:
+        name = self._source.name
         collection = self._source.config.collection or name
         request = EmbeddingRequest.of_row(row, name, collection, self._request.batch_id)
         topic = self._settings.topic_embedding_requests

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,8 +18,8 @@ from models import EmbeddingRequest
 from tests.web_parts import parts
 from tickertape import runs, sources
 from tickertape.decode import Limits
-from tickertape.errors import InvalidRecord, SettingsError, Undecodable
-from tickertape.record import Record
+from tickertape.errors import InvalidRecord, OutageError, SettingsError, Undecodable
+from tickertape.record import Outgoing, Record
 from tickertape.settings import Settings, load
 from tickertape.sources.base import Page, Row, Unread
 
@@ -117,6 +119,10 @@ async def test_rows_become_pieces_of_this_source_alone(tmp_path: Path):
         ):
             with pytest.raises(Undecodable, match=said):
                 read(run._record(row))
+        large = Row("large.csv#2", "text", {"column": "x" * ingest.PIECE_BYTES_MAX})
+        with pytest.raises(Undecodable, match=r"large\.csv#2: \d+ bytes are over"):
+            read(run._record(large))
+        assert len(run._record(large).value or b"") < 1000
         long = run._record(Row("x" * 2000, "text"))
         assert len(long.key or b"") < 100
         assert long.key == run._tombstone("x" * 2000).key
@@ -180,3 +186,90 @@ def test_a_file_that_cannot_be_read_keeps_what_is_known_of_it():
     first, second = (orjson.loads(each.value or b"") for each in ledger.page(page, run))
     assert first == {"ids": ["a.csv", "b.txt"], "kept": ["a.csv"]}
     assert (second["sent"], second["ended"], second["bookmark"]) == (2, True, {"path": "b.txt"})
+
+
+async def test_what_came_twice_in_a_batch_is_not_waited_for(tmp_path: Path):
+    tree = {"filings": {"kind": "files", "path": str(tmp_path)}}
+    async with parts(tmp_path, sources=tree, ingest_ahead_max=1000) as services:
+        source = sources.open_source(services.settings, "filings")
+        request = ingest.read(record({"source_id": "filings", "batch_id": "b"}), Limits())
+        run = ingest.Ingest(source, request, services.settings, services)
+        far = runs.Run(request.run, "b", full=True, sent=1010)
+        await services.batches.put("b", done=3, dead=2, repeats=5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run._wait(far), 0.01)
+        await services.batches.put("b", done=3, dead=2, repeats=6)
+        await asyncio.wait_for(run._wait(far), 5)
+
+
+class Kafka:
+    """What transactions have sent; it is away after ``left`` more of them."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.left = 1000
+
+    async def __aenter__(self) -> Kafka:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if not self.left:
+            raise OutageError("Kafka is away", dependency="kafka")
+        self.left -= 1
+        self.sent += records
+
+    async def ledger(self, reader: runs.Runs) -> AsyncIterator[Any]:
+        """The newest of each key, as a compacted topic has it."""
+        of_topic = [each for each in self.sent if each.topic == reader._topic]
+        reader._end = len(of_topic)
+        newest = {each.key: offset for offset, each in enumerate(of_topic)}
+        for offset, each in enumerate(of_topic):
+            if newest[each.key] == offset:
+                yield SimpleNamespace(key=each.key, value=each.value, offset=offset)
+
+    def documents(self, topic: str) -> set[bytes | None]:
+        """The keys of those that were sent and not removed."""
+        last = {each.key: each.value for each in self.sent if each.topic == topic}
+        return {key for key, value in last.items() if value is not None}
+
+
+async def test_a_run_that_a_newer_full_one_overtook_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    kafka = Kafka()
+    monkeypatch.setattr("agents.ingest.Transactions", lambda *_: kafka)
+    monkeypatch.setattr(runs.Runs, "_messages", lambda reader: kafka.ledger(reader))
+    monkeypatch.setattr("tickertape.sources.files.PAGE_ROWS", 1)
+    folder = tmp_path / "filings"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.txt").write_text(f"{name}: revenue rose.")
+    tree = {"filings": {"kind": "files", "path": str(folder)}}
+    async with parts(tmp_path, sources=tree) as services:
+        settings = services.settings
+
+        async def run(offset: int) -> None:
+            request = ingest.read(record({"source_id": "filings", "full": True}, offset), Limits())
+            source = sources.open_source(settings, "filings")
+            await ingest.Ingest(source, request, settings, services).run()
+
+        async def broken_off(transactions: int) -> None:
+            kafka.left = transactions
+            with pytest.raises(OutageError):
+                await run(1)
+            kafka.left = 1000
+
+        topic = settings.topic_embedding_requests
+        await broken_off(2)
+        assert kafka.documents(topic) == {b"filings/a.txt"}
+        (folder / "a0.txt").write_text("gone before the next")
+        await run(2)
+        (folder / "a0.txt").unlink()
+        await broken_off(1)
+        await run(1)
+        every = {b"filings/a.txt", b"filings/a0.txt", b"filings/b.txt", b"filings/c.txt"}
+        assert kafka.documents(topic) == every
+        await run(3)
+        assert kafka.documents(topic) == every - {b"filings/a0.txt"}, "the next one removes"
