@@ -29,6 +29,7 @@ ROLES = ("user", "assistant")
 TURNS_MAX = 100  # of one conversation; the oldest are forgotten
 BYTES_MAX = 256 * 2**10  # of its text
 SEEN_MAX = 64  # changes that may come once more, after a crash
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # the years that a date has, 1 to 9999
 OWN_SECONDS = 60.0  # a change that has not come back by then was not ours to keep
 
 Talk = dict[str, Any]  # {"turns": [{"role", "content", "timestamp"}], "seen": [id], "at": ms}
@@ -44,7 +45,7 @@ class Turn:
 
     def shown(self) -> dict[str, Any]:
         """Return it as people are shown it."""
-        when = datetime.fromtimestamp(self.timestamp, UTC).isoformat()
+        when = datetime.fromtimestamp(min(max(FIRST, self.timestamp), LAST), UTC).isoformat()
         return {"role": self.role, "content": self.content, "timestamp": when}
 
 
@@ -137,7 +138,8 @@ class History:
         self._send = send
         self._clock = clock
         self._states: dict[str, Talk] = {}
-        self._own: dict[str, list[tuple[float, Change]]] = {}  # not come back yet
+        # Not come back yet; the user of the latest change is last.
+        self._own: dict[str, list[tuple[float, Change]]] = {}
 
     async def start(self) -> None:
         """Read in the background, from the beginning."""
@@ -187,16 +189,26 @@ class History:
         (error,) = await self._send([encode(self._topic, change)])
         if error is not None:
             raise error
-        self._own.setdefault(user, []).append((self._clock(), change))
+        now = self._clock()
+        self._own[user] = [*self._own.pop(user, ()), (now, change)]
+        # What changes nothing, as a deletion of nothing, never comes back.
+        while self._own[first := next(iter(self._own))][-1][0] <= now - OWN_SECONDS:
+            del self._own[first]
 
     def _waiting(self, user: str, state: Talk | None) -> list[tuple[float, Change]]:
         """This worker's own changes that have not come back."""
         seen = state["seen"] if state else ()
         late = self._clock() - OWN_SECONDS
-        own = [(at, c) for at, c in self._own.pop(user, ()) if at > late and c.id not in seen]
+        own = [(at, c) for at, c in self._own.get(user, ()) if at > late and c.id not in seen]
+        self._keep(user, own)
+        return own
+
+    def _keep(self, user: str, own: list[tuple[float, Change]]) -> None:
+        """Keep these of a user's own changes, in the user's place."""
         if own:
             self._own[user] = own
-        return own
+        else:
+            self._own.pop(user, None)
 
     def take(self, message: Any) -> None:
         """Take a record of the changelog."""
@@ -214,7 +226,6 @@ class History:
             return
         self._states.pop(user, None)
         # What this worker said before it deleted it is gone, too.
-        own = self._own.pop(user, [])
+        own = self._own.get(user, [])
         gone = max((n for n, (_, c) in enumerate(own) if c.whole and not c.turns), default=-1)
-        if left := own[gone + 1 :]:
-            self._own[user] = left
+        self._keep(user, own[gone + 1 :])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,8 @@ RESOURCES = (
     completions,
     mcp,
 )
+# Names that end a path may have slashes and braces in them: they take the rest of it.
+ANY_NAME = re.compile(r"\{(id|user_name|batch_id)\}$")
 ROUTES: tuple[Route, ...] = tuple(route for resource in RESOURCES for route in resource.ROUTES)
 
 
@@ -68,8 +71,7 @@ def register(web_app: web.Application, services_of: ServicesOf, more: Sequence[R
     web_app[DESCRIPTION], described = _description([*routes])
     routes.append(described)
     for route in routes:
-        # An id may have slashes in it, so it takes the rest of the path.
-        path = route.path.replace("{id}", r"{id:[\s\S]+}")
+        path = ANY_NAME.sub(r"{\1:[\\s\\S]+}", route.path)
         handler = _strict(route)
         web_app.router.add_route(route.method, path, handler)
         if route.method == "GET":

@@ -12,6 +12,7 @@ from aiohttp import web
 from tickertape.answer import Answer, Question, shown
 from tickertape.history import Turn
 from tickertape.services import Services
+from tickertape.text import blank
 from web import sse
 from web.ask import gate, observe, piece_of
 from web.chat_bodies import USER_CHARACTERS_MAX, ChatAnswer, ChatBody, HistoryAnswer, HistoryBody
@@ -87,6 +88,8 @@ async def history(request: web.Request) -> web.Response:
 async def put_history(request: web.Request) -> web.Response:
     """These turns stand for all that was said before."""
     user = _user(request)
+    if blank(user):
+        raise invalid([("user_name", "expected a name")])
     body = await read_body(request, HistoryBody)
     now = time.time()
     turns = [

@@ -16,7 +16,7 @@ from tickertape.search import (
     QUERY_CHARACTERS_MAX,
     check_filters,
 )
-from tickertape.stores.conditions import BOUND_PATTERN, CONTAINS, ORDER
+from tickertape.stores.conditions import BOUND_PATTERN, CONTAINS, ORDER, PART_CHARACTERS_MAX
 from tickertape.text import VISIBLE_PATTERN, blank
 
 
@@ -128,7 +128,13 @@ Filters = Annotated[
                         "type": "object",
                         "description": "Comparisons that one value of the field passes.",
                         "properties": dict.fromkeys(ORDER, _BOUND)
-                        | {CONTAINS: {"type": "string", "pattern": VISIBLE_PATTERN}},
+                        | {
+                            CONTAINS: {
+                                "type": "string",
+                                "maxLength": PART_CHARACTERS_MAX,
+                                "pattern": VISIBLE_PATTERN,
+                            }
+                        },
                         "additionalProperties": False,
                         "minProperties": 1,
                         "examples": [{"gte": "2024-01-01", "lt": "2025"}],

@@ -105,7 +105,10 @@ def is_cross_site(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
+    except ValueError:
+        return True  # no browser sends it of our page
 
 
 def host_name(host: str) -> str:

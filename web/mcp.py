@@ -28,6 +28,7 @@ from web.exchange import check, read_body
 from web.leaving import LEFT, unless_left
 from web.mcp_bodies import AskTool, BatchTool, FetchTool, RpcAnswer, RpcBody, SearchTool
 from web.routes import Reply, Route, services_of
+from web.search import gate as searches
 
 STATELESS = ("2026-07-28",)
 HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # the newest first
@@ -198,7 +199,8 @@ def _described(name: str, tool: Tool) -> dict[str, Any]:
 
 async def _search(services: Services, body: SearchTool) -> dict[str, Any]:
     request = SearchRequest(body.query, k=body.k, filters=body.filters, collection=body.collection)
-    hits = (await services.search.search(request)).hits
+    with searches.enter():
+        hits = (await services.search.search(request)).hits
     return {
         "results": [
             {

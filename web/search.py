@@ -22,7 +22,7 @@ QUERY_NAMES = names_of(SearchQuery)
 FILTER = "filter."  # repeated for one of several values
 SIGN = re.compile("[<>~]")
 
-_searches = Gate(SEARCHES_MAX, "searches")
+gate = Gate(SEARCHES_MAX, "searches")
 
 
 async def get(request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def post(request: web.Request) -> web.Response:
 
 
 async def _search(request: web.Request, body: SearchBody) -> web.Response:
-    with _searches.enter():
+    with gate.enter():
         found = await services_of(request).search.search(
             SearchRequest(
                 query=body.query,

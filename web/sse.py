@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from web.leaving import LOOK_SECONDS, has_left
 
 # A comment this often keeps proxies from closing a silent stream, and finds clients that left.
 HEARTBEAT_SECONDS = 15.0
+WRITE_SECONDS = 30.0  # a client that takes nothing for so long is gone
 RETRY_MS = 2000  # when a browser connects again after the server went away
 
 CLOSING: web.AppKey[asyncio.Event] = web.AppKey("closing", asyncio.Event)
@@ -69,7 +70,7 @@ async def stream(
     following = asyncio.ensure_future(_next(events))
     try:
         if retry_ms is not None:
-            await response.write(b"retry: %d\n\n" % retry_ms)
+            await _send(request, response.write(b"retry: %d\n\n" % retry_ms))
         quiet = 0.0
         while True:
             wait = min(heartbeat_seconds, LOOK_SECONDS)
@@ -82,16 +83,16 @@ async def stream(
                 quiet += wait
                 if quiet >= heartbeat_seconds:
                     quiet = 0.0
-                    await response.write(b": keep-alive\n\n")
+                    await _send(request, response.write(b": keep-alive\n\n"))
                 continue
             quiet = 0.0
             if isinstance(error := following.exception(), Exception):
-                await response.write(failed(request, error))
+                await _send(request, response.write(failed(request, error)))
                 break
             data = following.result()
             if data is None:
                 break
-            await response.write(data)
+            await _send(request, response.write(data))
             following = asyncio.ensure_future(_next(events))
     except ConnectionResetError:
         return response  # the client left
@@ -102,8 +103,23 @@ async def stream(
         if hasattr(events, "aclose"):
             await events.aclose()
     with contextlib.suppress(ConnectionResetError):
-        await response.write_eof()
+        await _send(request, response.write_eof())
     return response
+
+
+async def _send(request: web.Request, sending: Awaitable[None]) -> None:
+    """Wait until it is sent; a client that takes nothing for `WRITE_SECONDS` is let go.
+
+    Raises:
+        ConnectionResetError: the client is gone.
+    """
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await sending
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()  # else the end of the answer waits for it, too
+        raise ConnectionResetError("the client takes nothing") from None
 
 
 async def _next(events: AsyncIterator[bytes]) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ async def read(request: web.Request, query: DocumentsQuery, model: DocumentModel
     """
     raw, envelope = await _documents(request)
     if len(raw) > DOCUMENTS_MAX:
-        raise invalid([("documents", f"expected at most {DOCUMENTS_MAX}, got {len(raw)}")])
+        raise invalid([("documents", f"expected at most {DOCUMENTS_MAX}")])
     limits = Limits(services_of(request).settings.text_bytes_max)
     # Thousands of small documents take seconds, in which the loop must serve others.
     return await asyncio.to_thread(_submission, raw, envelope, query, model, limits)
@@ -113,11 +114,9 @@ async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
     """Return the raw documents, and what the envelope says of the batch."""
     envelope: dict[str, Any] = {}
     if media_of(request) == uploads.FORM:
-        raw = await uploads.read(request)
+        raw = await uploads.read(request, DOCUMENTS_MAX)
     elif media_of(request) in JSON_LINES:
-        lines = (await read_bytes(request)).split(b"\n")
-        numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
-        raw = [decode(line, f"Line {n}") for n, line in numbered]
+        raw = await asyncio.to_thread(_lines, await read_bytes(request))
     else:
         body = await read_json(request)
         if isinstance(body, dict) and "documents" in body and "text" not in body:
@@ -135,6 +134,17 @@ async def _documents(request: web.Request) -> tuple[list[Any], dict[str, Any]]:
     if not raw:
         raise invalid([("documents", "expected at least one")])
     return raw, envelope
+
+
+def _lines(body: bytes) -> list[Any]:
+    """The documents of a body of JSON lines, up to the first that is too many."""
+    raw: list[Any] = []
+    for number, line in enumerate(io.BytesIO(body), 1):
+        if line.strip():
+            raw.append(decode(line.rstrip(b"\n"), f"Line {number}"))
+        if len(raw) > DOCUMENTS_MAX:
+            break
+    return raw
 
 
 def _check(raw: Sequence[Any]) -> list[DocumentBody]:

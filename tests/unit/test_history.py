@@ -188,6 +188,26 @@ async def test_what_never_comes_back_is_not_kept_for_ever(table: ConfirmedTable)
     assert here.get("ada") == []
 
 
+async def test_what_changes_nothing_and_never_comes_back_is_not_kept_for_ever(
+    table: ConfirmedTable,
+) -> None:
+    now = [0.0]
+    here = worker(Kafka(table), lambda: now[0])
+    await here.replace("nobody", [])
+    await here.replace("bob", [])
+    now[0] = OWN_SECONDS / 2
+    await here.add("nobody", "1", "2")
+    now[0] = OWN_SECONDS + 1
+    await here.add("ada", "1", "2")
+    assert list(here._own) == ["nobody", "ada"]
+    assert len(here.get("nobody")) == 2
+
+
+@pytest.mark.parametrize("when", [253402300799.999999, 1e300, -1e300, 0.0])
+def test_any_time_is_shown(when: float) -> None:
+    assert Turn("user", "x", when).shown()["timestamp"].endswith("+00:00")
+
+
 async def test_what_kafka_has_not_taken_is_said(table: ConfirmedTable) -> None:
     kafka = Kafka(table)
     here = worker(kafka)

@@ -15,7 +15,7 @@ from tests.memory_store import Memory
 from tickertape import filter_text
 from tickertape.errors import InvalidRecord, OutageError, PermanentError, Timeout, TransientError
 from tickertape.stores import texts, words
-from tickertape.stores.conditions import BOUND_PATTERN, condition, matches
+from tickertape.stores.conditions import BOUND_PATTERN, PART_CHARACTERS_MAX, condition, matches
 from tickertape.stores.faults import Faults
 from tickertape.stores.pgvector import words as lexemes
 from tickertape.stores.prepare import words as indexed
@@ -152,3 +152,22 @@ def test_a_day_that_a_month_does_not_have_is_its_last() -> None:
     assert condition("x", {"lte": "2024-02-31"}).holds("2024-02-29T23:00:00")
     assert not condition("x", {"lte": "2024-02-31"}).holds("2024-03-01")
     assert condition("x", {"gt": "2023-06-31T10:00"}).holds("2023-06-30 12:00")
+
+
+@pytest.mark.parametrize("bound", ["9999", "9999-12", "9999-12-31", "99991231"])
+def test_the_last_day_there_is_is_a_bound(bound: str) -> None:
+    assert condition("x", {"lte": bound}).holds("9999-12-31T23:00:00")
+    assert condition("x", {"gte": bound}).holds("9999-12-31")
+    assert not condition("x", {"gt": bound}).holds("9999-12-31T23:00:00")
+
+
+def test_a_part_that_is_too_long_is_refused_before_it_is_folded() -> None:
+    assert condition("x", {"contains": "a" * PART_CHARACTERS_MAX}).parts
+    with pytest.raises(InvalidRecord, match=r"filters\.x\.contains: .*at most 200 characters"):
+        condition("x", {"contains": "a" * (PART_CHARACTERS_MAX + 1)})
+
+
+def test_the_digest_of_a_long_value_has_no_parts() -> None:
+    long = {"title": "bond " * 100}
+    assert not matches(long, {"title": {"contains": "b"}})
+    assert matches(long, {"title": long["title"]})

@@ -74,7 +74,7 @@ async def test_the_stream_is_sources_content_done(client: Client, double: LlmDou
     assert len(await items(client, "ada")) == 2
 
 
-@pytest.mark.parametrize("user", ["ada", "Ada Lovelace", "a/b?c#d", "Åsa", "ada%2F"])
+@pytest.mark.parametrize("user", ["ada", "Ada Lovelace", "a/b?c#d", "Åsa", "ada%2F", "a{b}"])
 async def test_a_name_may_be_any(client: Client, user: str) -> None:
     path = f"/chat/history/{quote(user, safe='')}"
     turns = [{"role": "user", "content": "Why?", "timestamp": "2026-01-02T03:04:05Z"}]
@@ -86,6 +86,13 @@ async def test_a_name_may_be_any(client: Client, user: str) -> None:
     body = await (await client.delete(path)).json()
     assert body == {"user_name": user, "items": []}
     assert await items(client, user) == []
+
+
+async def test_a_blank_name_gets_no_history(client: Client, services: Parts) -> None:
+    answer = await client.put("/chat/history/%20", json={"items": []})
+    assert answer.status == 422
+    assert (await answer.json())["errors"][0]["field"] == "user_name"
+    assert services.publisher.sent == []
 
 
 @pytest.mark.parametrize(

@@ -294,5 +294,18 @@ async def test_more_documents_than_one_request_may_bring_are_refused(
     monkeypatch.setattr("web.submission.DOCUMENTS_MAX", 3)
     answer = await client.post("/documents", json=[{"text": "x"}] * 4)
     assert answer.status == 422
-    assert "expected at most 3, got 4" in str(await answer.json())
+    assert "expected at most 3" in str(await answer.json())
     assert (await client.post("/documents", json=[{"text": "x"}] * 3)).status == 202
+
+
+async def test_lines_are_read_up_to_the_first_that_is_too_many(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.submission.DOCUMENTS_MAX", 2)
+    lines = {"Content-Type": "application/x-ndjson"}
+    body = b'\n{"text": "a"}\n' * 3 + b"{oops"
+    answer = await client.post("/documents", data=body, headers=lines)
+    assert answer.status == 422
+    assert (await answer.json())["errors"] == [
+        {"field": "documents", "message": "expected at most 2"}
+    ]

@@ -25,6 +25,7 @@ from web.routes import Reply, Route
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
     ],
 )
 async def test_posts_of_other_sites_are_refused(

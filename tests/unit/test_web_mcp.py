@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.web_parts import Client, Parts, parts, store_text
+from web import search as search_page
 
 REVENUE = "Acme's revenue rose nine per cent to $4.2 billion."
 NEW = "2026-07-28"
@@ -147,3 +148,12 @@ async def test_other_methods_bodies_and_pages_are_refused(client: Client) -> Non
     elsewhere = {"Origin": "https://evil.example"}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     assert (await client.post("/mcp", json=body, headers=elsewhere)).status == 403
+
+
+async def test_searches_of_assistants_count_as_searches(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_page.gate, "_limit", 0)
+    result = await call(client, "search", query="revenue")
+    assert result["isError"]
+    assert "searches in work" in result["content"][0]["text"]

@@ -161,7 +161,7 @@ class Stuck:
 async def test_too_many_searches_are_told_to_come_again(
     client: Client, services: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_page._searches, "_limit", 2)
+    monkeypatch.setattr(search_page.gate, "_limit", 2)
     stuck = Stuck(2)
     services.search = stuck  # type: ignore[assignment]
     held = [asyncio.ensure_future(client.get("/search?q=x")) for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from testkit.pdf import encrypted, pdf
 from tests.web_parts import Client, Parts
+from web import submission, uploads
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ async def test_files_are_documents_of_one_batch_with_the_fields_of_the_form(
         ([("a.txt", b"x"), ("dir/a.txt", b"y")], 422, "a.txt"),
         ([("good.txt", b"fine"), ("a.pdf", encrypted())], 422, "a.pdf"),
         ([("a.txt", b"x" * 100_001)], 413, None),
+        ([(f"{n}.txt", b"") for n in range(800)], 413, None),  # little but headers
     ],
 )
 async def test_a_form_with_something_wrong_sends_nothing(
@@ -90,6 +93,42 @@ async def test_nothing_of_an_upload_stays(
     for files in ([("a.txt", b"text")], [("a.pdf", b"broken")]):
         await client.post("/documents", data=form(*files))
         assert not any(path.name.startswith("tickertape-") for path in list_of(tmp_path))
+
+
+async def test_what_comes_before_the_first_file_counts_too(client: Client) -> None:
+    media = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await client.post("/documents", data=b"nothing\r\n" * 20_000, headers=media)
+    assert answer.status == 413
+
+
+async def test_too_many_files_or_documents_are_refused_when_they_are_met(
+    client: Client, services: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "FILES_MAX", 2)
+    answer = await client.post("/documents", data=form(*((f"{n}.txt", b"x") for n in range(3))))
+    assert answer.status == 422
+    assert "at most 2 files" in await answer.text()
+    monkeypatch.setattr(submission, "DOCUMENTS_MAX", 3)
+    rows = b"id,text\n" + b"".join(b"%d,Sales grew.\n" % n for n in range(4000))
+    answer = await client.post("/documents", data=form(("a.csv", rows), ("b.pdf", b"not read")))
+    said = await answer.json()
+    assert answer.status == 422
+    assert [error["field"] for error in said["errors"]] == ["documents"]
+    assert services.publisher.sent == []
+
+
+async def test_the_disk_holds_nobody_else(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    cleanup = tempfile.TemporaryDirectory.cleanup
+
+    def counted(folder: tempfile.TemporaryDirectory[str]) -> None:
+        threads.append(threading.current_thread())
+        cleanup(folder)
+
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", counted)
+    assert (await client.post("/documents", data=form(("a.txt", b"text")))).status == 202
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def list_of(folder: Path) -> list[Path]:

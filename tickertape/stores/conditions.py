@@ -8,6 +8,7 @@ with part of a text. A store that looks values up in an index gives those that a
 
 from __future__ import annotations
 
+import calendar
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tickertape.errors import InvalidRecord
-from tickertape.stores.metadata import canonical, leaves, short
+from tickertape.stores.metadata import canonical, is_digest, leaves, short
 from tickertape.text import comparable
 
 ORDER = ("gte", "gt", "lte", "lt")
 CONTAINS = "contains"
+PART_CHARACTERS_MAX = 200  # folding a long one would hold the loop
 COMPARISONS = (*ORDER, CONTAINS)
 _EXPECTED = f"a value, a list of values, or an object of {', '.join(COMPARISONS)}"
 
@@ -89,6 +91,8 @@ class Condition:
         """Tell whether this canonical value is what is asked for."""
         if self.equal is not None:
             return value in self.equal
+        if is_digest(value):
+            return False  # of what the text says it has nothing
         if not all(bound.holds(value) for bound in self.bounds):
             return False
         return not self.parts or all(part in folded(value) for part in self.parts)
@@ -140,6 +144,9 @@ def _compared(name: str, field: str, value: Mapping[str, Any]) -> Condition:
         part = value[CONTAINS]
         if not isinstance(part, str) or not part.strip():
             raise InvalidRecord(f"{field}.{CONTAINS}", "part of a text", part)
+        if len(part) > PART_CHARACTERS_MAX:
+            expected = f"at most {PART_CHARACTERS_MAX} characters"
+            raise InvalidRecord(f"{field}.{CONTAINS}", expected, len(part))
         parts = [folded(part.strip())]
     return Condition(short(name), None, bounds, parts)
 
@@ -177,21 +184,23 @@ def _span(text: str) -> Span | None:
     try:
         start = datetime(int(year), int(month or 1), 1, tzinfo=UTC)
         if day:  # the 31st of June is its last day
-            last = (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
             if not 1 <= int(day) <= 31:
                 return None
-            start = start.replace(day=min(int(day), last.day))
+            last = calendar.monthrange(start.year, start.month)[1]
+            start = start.replace(day=min(int(day), last))
         if clock:
             at = f"{start:%Y-%m-%d}T{clock.replace(',', '.')}{(zone or 'Z').upper()}"
             return (_seconds(datetime.fromisoformat(at)),) * 2
+    except (ValueError, OverflowError):
+        return None
+    end = datetime.max.replace(tzinfo=UTC)
+    with suppress(ValueError, OverflowError):  # nothing is after 9999
         if day:
             end = start + timedelta(days=1)
         elif month:
             end = (start + timedelta(days=31)).replace(day=1)
         else:
             end = start.replace(year=start.year + 1)
-    except (ValueError, OverflowError):
-        return None
     return _seconds(start), _seconds(end)
 
 

@@ -18,6 +18,7 @@ LEAF_CHARACTERS_MAX = 200  # a longer name or value is looked up by its digest
 
 NESTED = (dict, list, tuple, Mapping)
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_DIGEST = re.compile("blake2b:[0-9a-f]{32}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Node = tuple[int, Any, Any]  # index of the parent (-1: none), key in the parent, value
@@ -91,6 +92,11 @@ def short(text: str) -> str:
         return text
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
     return f"blake2b:{digest.hexdigest()}"
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a value as it is looked up is the digest of another."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def _nodes(tree: Mapping[str, Any]) -> list[Node]:

@@ -1,5 +1,6 @@
 // Search: the form, the passages that were found, and a document's whole.
 import { $, ago, ask, el, number, put } from "./dom.js";
+import { compared } from "./filters.js";
 
 const filters = new Map();
 
@@ -54,7 +55,7 @@ export function searched() {
   const [q, mode, collection] = ["q", "mode", "collection"].map((name) =>
     String(given.get(name) ?? "").trim(),
   );
-  return { q, mode, collection, filters: Object.fromEntries(filters) };
+  return { q, mode, collection, filters: compared(filters) };
 }
 
 const again = () => $("q").value.trim() && search();
