@@ -39,8 +39,8 @@ BYTES_MAX = 256 * 2**20  # of a full submission
 PART_CHARACTERS = 400_000  # a longer filing is several documents
 LATE = timedelta(days=3)  # a filing may be listed so long after its date
 _CIK = re.compile(r"(?:CIK)?0{0,10}([1-9][0-9]{0,9})", re.IGNORECASE)
-_AGENT = re.compile(r"[^@]{1,200}\s[^\s@]{1,100}@[^\s@]{1,100}")
-_DOCUMENT = re.compile(rb"<DOCUMENT>(.*?)</DOCUMENT>", re.DOTALL)
+_ADDRESS = re.compile(r"[^\s@]\s[^\s@]{1,100}@[^\s@]{1,100}\Z")
+AGENT_CHARACTERS_MAX = 400
 _FIELD = re.compile(rb"<(TYPE|SEQUENCE|FILENAME|DESCRIPTION)>([^\r\n<]{0,400})")
 _TEXT = re.compile(rb"<TEXT>(.*?)(?:</TEXT>|\Z)", re.DOTALL)
 _WRAPPED = re.compile(rb"\A\s{0,99}<(XBRL|XML|PDF)>", re.IGNORECASE)
@@ -68,7 +68,8 @@ class EdgarConfig(SourceConfig):
     @field_validator("user_agent")
     @classmethod
     def _named(cls, value: str) -> str:
-        if _AGENT.fullmatch(value) is None:
+        named = len(value) <= AGENT_CHARACTERS_MAX and value.count("@") == 1
+        if not named or _ADDRESS.search(value) is None:
             raise ValueError("expected a name and an e-mail: 'Acme Research desk@acme.example'")
         return value
 
@@ -348,9 +349,12 @@ def main_document(submission: bytes, form: str) -> bytes:
         Rejected: there is none to read.
     """
     found: list[tuple[bool, bytes]] = []
-    for match in _DOCUMENT.finditer(submission):
-        fields = {name: value.strip() for name, value in _FIELD.findall(match[1][:4000])}
-        text = _TEXT.search(match[1])
+    for begun in submission.split(b"<DOCUMENT>")[1:]:
+        document, ended, _ = begun.partition(b"</DOCUMENT>")
+        if not ended:
+            continue
+        fields = {name: value.strip() for name, value in _FIELD.findall(document[:4000])}
+        text = _TEXT.search(document)
         if text is None:
             continue
         content = text[1]
