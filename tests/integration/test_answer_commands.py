@@ -46,7 +46,7 @@ async def stored(settings: Settings) -> Settings:
         )
         for n, (id, text) in enumerate({"acme-q3": REVENUE, "bolt": OTHER}.items())
     ]
-    results = await Pipeline([store], runner, chunk_tokens=256, overlap_tokens=0).run(made)
+    results = await Pipeline(store, runner, chunk_tokens=256, overlap_tokens=0).run(made)
     assert not [each for each in results if isinstance(each, Exception)]
     await runner.stop()
     await store.stop()
