@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tickertape.kafka.client import Client
 from tickertape.kafka.consumer import Consumer
 
 
@@ -36,3 +38,16 @@ async def test_topics_that_change_while_metadata_is_read_are_read_right_after(
     assert asked[-1] == topics
     reader.cancel()
     await consumer.stop()
+
+
+async def test_a_close_does_not_wait_for_a_goodbye_that_comes_late() -> None:
+    """As TLS does while a fetch is under way."""
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    transport = SimpleNamespace(abort=lambda: gone.set_result(None))
+    conn = SimpleNamespace(
+        _writer=SimpleNamespace(transport=transport), close=lambda **_: gone, connected=lambda: True
+    )
+    client = Client(bootstrap_servers="localhost:1")
+    client._conns = {"node": conn}
+    await asyncio.wait_for(client.close(), 20)
+    assert gone.done()
