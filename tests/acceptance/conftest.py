@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit import postgres
 from testkit.broker import Broker
+from testkit.postgres import Postgres
 from testkit.system import System
 
 
@@ -36,3 +38,14 @@ async def own_system(model_cache: Path, tmp_path: Path) -> AsyncIterator[System]
         await asyncio.to_thread(broker.start)  # closing asks it
         await made.close()
         await asyncio.to_thread(broker.stop)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Postgres]:
+    """A PostgreSQL that the test may end."""
+    try:
+        made = await asyncio.to_thread(Postgres)
+    except ModuleNotFoundError:
+        pytest.skip(postgres.MISSING)
+    yield made
+    await asyncio.to_thread(made.close)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from testkit import postgres
 from testkit.postgres import Postgres
 from testkit.system import System, Worker, until
 
@@ -63,17 +59,6 @@ async def test_a_killed_ingest_goes_on_without_gap_or_double(system: System, tmp
     async with system.store() as store:
         assert (await store.count("filings")).documents == COUNT
     assert not await system.dead(system.settings.topic_data_ingestion)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Postgres]:
-    """A server that the test may end."""
-    try:
-        made = await asyncio.to_thread(Postgres)
-    except ModuleNotFoundError:
-        pytest.skip(postgres.MISSING)
-    yield made
-    await asyncio.to_thread(made.close)
 
 
 async def test_workers_and_the_database_die_and_every_row_is_sent_once(

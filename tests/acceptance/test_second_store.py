@@ -6,29 +6,15 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import pytest
 
-from testkit import postgres
 from testkit.postgres import Postgres
 from testkit.system import ROOT, System, Worker, documents, until
 from tickertape.stores import open_stores
 from tickertape.stores.base import Store
 from tickertape.stores.copying import holds
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Postgres]:
-    """A server that the test may end."""
-    try:
-        made = await asyncio.to_thread(Postgres)
-    except ModuleNotFoundError:
-        pytest.skip(postgres.MISSING)
-    yield made
-    await asyncio.to_thread(made.close)
 
 
 async def beside(worker: Worker) -> dict[str, Any]:
